@@ -1,0 +1,1 @@
+"""What crosses Temporal: names and payload models; recorded histories hold them."""

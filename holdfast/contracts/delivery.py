@@ -1,0 +1,95 @@
+"""Payloads of `EventDelivery` and of the activities it calls."""
+
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from holdfast.domain.actions import DeliverySpec
+from holdfast.domain.events import Envelope
+from holdfast.domain.quantities import Duration
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+
+class Redrive(BaseModel):
+    """Lineage of a delivery that a person (or a policy) started again."""
+
+    model_config = _FROZEN
+
+    dead_letter_id: str
+    case: str  # workflow id of the DeadLetter that started it
+    number: int  # from 1
+
+
+class DeliveryInput(BaseModel):
+    """Input of `EventDelivery`. It arrives raw and is validated inside the workflow, where failing is an outcome."""
+
+    model_config = _FROZEN
+
+    version: Literal[1] = 1
+    envelope: Envelope
+    spec: DeliverySpec
+    sequence: int | None = None  # position in the EVENTS stream
+    redrive: Redrive | None = None
+
+
+class Attempt(BaseModel):
+    """One failed attempt."""
+
+    model_config = _FROZEN
+
+    number: int
+    at: AwareDatetime
+    code: str
+    message: str
+
+
+class DeliveryResult(BaseModel):
+    """Result of `EventDelivery` when the event was delivered. A dead-lettered delivery fails, type `dead_lettered`."""
+
+    model_config = _FROZEN
+
+    outcome: Literal["delivered"] = "delivered"
+    attempts: int
+    target: str
+    result: Any = None  # what the action gave back, bounded: HTTP status, child's result, stream sequence
+
+
+class DeliverInput(BaseModel):
+    """Input of the activity `deliver`: one attempt at the action."""
+
+    model_config = _FROZEN
+
+    delivery: str  # workflow id: the Idempotency-Key
+    envelope: Envelope
+    spec: DeliverySpec
+    prior_attempts: int = 0  # attempts made before this activity: its own first is number prior + 1
+
+
+class DeliverResult(BaseModel):
+    """What one successful attempt gave back."""
+
+    model_config = _FROZEN
+
+    attempt: int
+    summary: str  # e.g. "HTTP 200", for the UI
+    result: Any = None
+
+
+class InspectChildInput(BaseModel):
+    """Input of `inspect_child`."""
+
+    model_config = _FROZEN
+
+    workflow_id: str
+
+
+class InspectChildResult(BaseModel):
+    """Whether a supervised child has begun, and what keeps it if not."""
+
+    model_config = _FROZEN
+
+    begun: bool
+    failing_attempts: int = 0  # workflow task attempts that failed before the first success
+    cause: str = ""
+    age: Duration

@@ -1,0 +1,41 @@
+"""Payloads of `ScheduledEvent`: one tick of a schedule becomes one event on the bus."""
+
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+
+class ScheduledInput(BaseModel):
+    """Input of `ScheduledEvent`, as `holdfast schedules apply` writes it and as a person may write it by hand."""
+
+    model_config = _FROZEN
+
+    version: Literal[1] = 1
+    schedule: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")  # becomes event.source
+    type: str = Field(default="schedule.ticked", min_length=1, max_length=256)
+    subject: str | None = None
+    data: Any = None  # literal JSON
+    data_expression: str | None = None  # CEL over `tick`; wins over `data`
+
+
+class PublishTickInput(BaseModel):
+    """Input of `publish_tick`. The event id derives from schedule and nominal time, so no tick counts twice."""
+
+    model_config = _FROZEN
+
+    tick: ScheduledInput
+    nominal: AwareDatetime
+    workflow_id: str
+
+
+class ScheduledResult(BaseModel):
+    """Where the tick's event lies."""
+
+    model_config = _FROZEN
+
+    source: str
+    event_id: str
+    sequence: int
+    duplicate: bool

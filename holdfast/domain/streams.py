@@ -1,0 +1,83 @@
+"""Limits of the streams, as configured; `holdfast/bus/topology.py` turns them into JetStream streams."""
+
+from datetime import timedelta
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from holdfast.domain.quantities import Duration, Size
+
+GIB = 1_073_741_824
+
+
+class EventsStreamConfig(BaseModel):
+    """The stream EVENTS: a back-pressured queue and an archive to replay from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_bytes: Size = Field(
+        default=Size(GIB),
+        ge=16_777_216,
+        description="Space for events, bytes. When unsettled events fill it, webhooks get 503; none is evicted.",
+    )
+    archive_for: Duration = Field(
+        default=timedelta(days=7),
+        description="How long settled events are kept to look at and replay. Less when space runs short.",
+    )
+    duplicate_window: Duration = Field(
+        default=timedelta(minutes=5),
+        description="How long the bus itself recognises a repeated event. Later repeats are recognised by Temporal."
+        " Costs about 150 bytes of server memory per event.",
+    )
+
+
+class DeadLettersStreamConfig(BaseModel):
+    """The stream DEAD_LETTERS: kept until somebody purges it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_bytes: Size = Field(
+        default=Size(GIB),
+        ge=16_777_216,
+        description="Space for dead letters, bytes. When it is full, failed deliveries wait instead of ending.",
+    )
+
+
+class UnmatchedStreamConfig(BaseModel):
+    """The stream UNMATCHED: which events no trigger wanted, by reference into EVENTS."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_bytes: Size = Field(
+        default=Size(GIB // 4),
+        ge=1_048_576,
+        description="Space for the records, bytes (about 500 each). When it is full, unmatched events wait.",
+    )
+
+
+class StreamsConfig(BaseModel):
+    """Limits per stream."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    events: EventsStreamConfig = Field(default=EventsStreamConfig(), description="Accepted events.")
+    dead_letters: DeadLettersStreamConfig = Field(default=DeadLettersStreamConfig(), description="Failed events.")
+    unmatched: UnmatchedStreamConfig = Field(default=UnmatchedStreamConfig(), description="Events nobody wanted.")
+
+
+class BusConfig(BaseModel):
+    """The bus: NATS JetStream."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    replicas: int = Field(
+        default=1,
+        ge=1,
+        le=5,
+        description="Copies of every stream. 3 on a cluster of three NATS servers; 1 loses events with the disk.",
+    )
+    dangerous_unsynced: bool = Field(
+        default=False,
+        description="Accept a NATS server that acknowledges before it has written to disk (no sync_interval: always)."
+        " A power cut then loses events that were answered 2xx.",
+    )
+    streams: StreamsConfig = Field(default=StreamsConfig(), description="Limits per stream.")

@@ -1,0 +1,135 @@
+"""A trigger: which events it takes, what it runs for each, and how failure is handled."""
+
+from datetime import timedelta
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from holdfast.domain.quantities import Duration
+from holdfast.domain.retry import RetryPolicy
+
+
+class HttpRun(BaseModel):
+    """Call an HTTP endpoint: once per attempt, with `Idempotency-Key`, no redirects followed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = Field(pattern=r"^https?://[^\s]+$", description="Where to send; http or https.")
+    method: Literal["POST", "PUT", "PATCH", "DELETE", "GET"] = Field(default="POST", description="HTTP method.")
+    headers: dict[str, str] = Field(
+        default_factory=dict, description="Further headers. A value env:NAME or file:PATH is read when it is sent."
+    )
+    body: str | None = Field(
+        default=None, description="CEL; the body is its value as JSON. Default: the event's own bytes, unchanged."
+    )
+    timeout: Duration = Field(
+        default=timedelta(seconds=10),
+        description="How long one attempt may take. Past it the outcome is unknown: retried.",
+    )
+
+    @field_validator("timeout")
+    @classmethod
+    def _bounded(cls, value: timedelta) -> timedelta:
+        if not timedelta(0) < value <= timedelta(minutes=10):
+            raise ValueError("must be longer than 0s and at most 10m")
+        return value
+
+
+class NatsRun(BaseModel):
+    """Publish to a JetStream subject, and wait until it is stored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    subject: str = Field(
+        pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", description="The subject; a stream must capture it."
+    )
+    body: str | None = Field(
+        default=None, description="CEL; the message is its value as JSON. Default: the event's own bytes, unchanged."
+    )
+
+    @field_validator("subject")
+    @classmethod
+    def _not_ours(cls, value: str) -> str:
+        if value.partition(".")[0] in {"events", "dead-letters", "unmatched"}:
+            raise ValueError("events.*, dead-letters.* and unmatched.* belong to Holdfast; choose another first word")
+        return value
+
+
+class LogRun(BaseModel):
+    """Write one line to the worker's log: to try a trigger before it does anything."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    message: str = Field(default="event.type", description="CEL; its value is logged.")
+    level: Literal["info", "warning"] = Field(default="info", description="Log level.")
+
+
+class RunConfig(BaseModel):
+    """What a trigger does with an event: exactly one of `workflow`, `http`, `nats`, `log`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workflow: str | None = Field(
+        default=None, min_length=1, max_length=200, description="Type of a workflow of yours, in any language."
+    )
+    task_queue: str | None = Field(
+        default=None, min_length=1, max_length=200, description="workflow: the task queue your worker polls."
+    )
+    args: tuple[str, ...] | None = Field(
+        default=None,
+        max_length=20,
+        description="workflow: CEL, one per argument. Default: one argument, the whole event.",
+    )
+    timeout: Duration | None = Field(
+        default=None, description="workflow: how long the run may take in all. Default: as long as it likes."
+    )
+    start_within: Duration = Field(
+        default=timedelta(hours=1),
+        description="workflow: dead-letter when no worker has begun the run after this time.",
+    )
+    http: HttpRun | None = Field(default=None, description="Call an HTTP endpoint.")
+    nats: NatsRun | None = Field(default=None, description="Publish to NATS JetStream.")
+    log: LogRun | None = Field(default=None, description="Write a line to the worker's log.")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "RunConfig":
+        named = [name for name in ("workflow", "http", "nats", "log") if getattr(self, name) is not None]
+        if len(named) != 1:
+            raise ValueError(f"needs exactly one of workflow, http, nats, log; has {', '.join(named) or 'none'}")
+        stray = sorted({"task_queue", "args", "timeout", "start_within"} & self.model_fields_set)
+        if self.workflow is None and stray:
+            raise ValueError(f"{', '.join(stray)}: only for `workflow`")
+        if self.workflow is not None and self.task_queue is None:
+            raise ValueError("`workflow` needs `task_queue`, the queue that your worker polls")
+        return self
+
+
+class DeadLetterConfig(BaseModel):
+    """What happens to a delivery of this trigger that failed for good."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    expire_after: Duration = Field(
+        default=timedelta(days=90),
+        description="Close a case that nobody handled after this time; its record stays in the stream.",
+    )
+
+
+class TriggerConfig(BaseModel):
+    """One rule: events of these sources that pass the filter are given to the action."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    on: tuple[str, ...] = Field(min_length=1, description="A source or a schedule, or a list of them.")
+    when: str | None = Field(
+        default=None,
+        description="CEL over `event`. An absent field makes it false; any other error is a dead letter.",
+    )
+    run: RunConfig = Field(description="What to do with the event.")
+    retry: RetryPolicy = Field(default=RetryPolicy(), description="How often and how long to try.")
+    dead_letter: DeadLetterConfig = Field(default=DeadLetterConfig(), description="What happens when trying has ended.")
+
+    @field_validator("on", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value

@@ -1,0 +1,73 @@
+"""Every identity that crosses a process, derived once and the same way everywhere.
+
+The event id is computed in the gateway and carried; all other ids derive from it:
+
+    Nats-Msg-Id      message_id(source, event id)
+    delivery         {trigger}/{source}/{event id}       workflow id of EventDelivery
+    redrive          {delivery}:r{n}                     workflow id of the n-th redrive
+    case             dead-letter/{delivery}              workflow id of DeadLetter
+
+`token` keeps the mapping injective: what is not a plain ASCII token is replaced by a marked hash, and no plain token
+can begin with the mark.
+"""
+
+import hashlib
+import re
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+"""Names in holdfast.yaml (sources, triggers, schedules): safe in subjects, URLs, workflow ids and file names."""
+
+PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
+HASH_CHARS = 32  # hex digits, 128 bits
+SHARDS = 4_096  # subjects per source: one lookup reads 1/4096 of a source's events (see holdfast/bus/topology.py)
+
+
+def sha256_hex(data: bytes) -> str:
+    """SHA-256 of `data` in lower-case hex, 64 characters."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def fingerprint(*parts: str) -> str:
+    """32 hex digits for an ordered list of texts; the length prefix keeps ("ab", "c") and ("a", "bc") apart."""
+    joined = b"".join(b"%d:%s" % (len(raw), raw) for raw in (part.encode("utf-8", "surrogatepass") for part in parts))
+    return hashlib.sha256(joined).hexdigest()[:HASH_CHARS]
+
+
+def token(value: str) -> str:
+    """`value` itself where it is a plain token of at most 128 characters, else `~` and 32 hex digits of its hash."""
+    return value if PLAIN.fullmatch(value) else "~" + fingerprint(value)
+
+
+def message_id(source: str, event_id: str) -> str:
+    """`Nats-Msg-Id` of an event on the bus: scoped by source, so that no sender can suppress another's event."""
+    return fingerprint(source, event_id)
+
+
+def shard(source: str, event_id: str) -> str:
+    """The last subject token of an event, three hex digits: derived, never copied from outside."""
+    return message_id(source, event_id)[:3]
+
+
+def delivery_id(trigger: str, source: str, event_id: str) -> str:
+    """Workflow id of one event's delivery by one trigger."""
+    return f"{token(trigger)}/{token(source)}/{token(event_id)}"
+
+
+def redrive_id(delivery: str, number: int) -> str:
+    """Workflow id of the `number`-th redrive (from 1) of `delivery`; `:` stands in no token."""
+    return f"{delivery}:r{number}"
+
+
+def case_id(dead_letter_id: str) -> str:
+    """Workflow id of the case for a dead letter."""
+    return f"dead-letter/{dead_letter_id}"
+
+
+def stray_id(stream: str, sequence: int) -> str:
+    """Dead letter id of a message that is no event: named by where it stands on the bus."""
+    return f"~stream/{token(stream)}/{sequence}"
+
+
+def foreign_id(workflow_id: str) -> str:
+    """Dead letter id of a workflow whose input could not be read: it has no event to be named for."""
+    return f"~workflow/{token(workflow_id)}"

@@ -1,0 +1,259 @@
+"""holdfast.yaml: read strictly, checked whole, every error reported at once with its line and a hint."""
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from holdfast.domain.expressions import EVENT, TICK
+from holdfast.domain.matching import CompiledTriggers, expressions
+from holdfast.domain.schedules import ScheduleConfig
+from holdfast.domain.sources import SourceConfig
+from holdfast.domain.streams import BusConfig
+from holdfast.domain.triggers import TriggerConfig
+from holdfast.errors import ErrorCode, RejectedInput
+from holdfast.ids import NAME
+
+MAX_FILE = 4_194_304  # bytes
+
+
+class HoldfastConfig(BaseModel):
+    """The whole of holdfast.yaml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = Field(description="Version of this format: 1.")
+    sources: dict[str, SourceConfig] = Field(default_factory=dict, description="Who may send webhooks, by name.")
+    triggers: dict[str, TriggerConfig] = Field(default_factory=dict, description="What is done with events, by name.")
+    schedules: dict[str, ScheduleConfig] = Field(default_factory=dict, description="Events by the clock, by name.")
+    bus: BusConfig = Field(default=BusConfig(), description="NATS JetStream.")
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """One error: `path` is dotted, `line` counts from 1 (0 where the file gave none)."""
+
+    path: str
+    message: str
+    line: int = 0
+    hint: str = ""
+
+    def show(self, file: Path) -> str:
+        """`holdfast.yaml:12: triggers.a.when: …; hint`."""
+        where = f"{file}:{self.line}" if self.line else str(file)
+        return f"{where}: {self.path + ': ' if self.path else ''}{self.message}{'; ' + self.hint if self.hint else ''}"
+
+
+class ConfigError(RejectedInput):
+    """The file cannot be used; `problems` holds every error found, in the order of the file."""
+
+    def __init__(self, file: Path, problems: list[ConfigProblem]) -> None:
+        self.file = file
+        self.problems = sorted(problems, key=lambda p: p.line)
+        super().__init__(ErrorCode.CONFIG_INVALID, "\n".join(p.show(file) for p in self.problems))
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfig:
+    """A configuration that passed every check, with its triggers compiled."""
+
+    file: Path
+    config: HoldfastConfig
+    triggers: CompiledTriggers
+
+
+def load_config(file: Path) -> LoadedConfig:
+    """Read and check `file`. Raises ConfigError with everything that is wrong."""
+    tree = _parse(file)
+    config, problems = _validate(tree)
+    problems += [
+        ConfigProblem(".".join(map(str, path)), message, _line(tree, path), hint)
+        for path, message, hint in _cross_checks(
+            config, names=[*_section(tree, "sources"), *_section(tree, "schedules")]
+        )
+    ]
+    if problems:
+        raise ConfigError(file, problems)
+    return LoadedConfig(file, config, CompiledTriggers(config.triggers))
+
+
+def _validate(tree: CommentedMap) -> tuple[HoldfastConfig, list[ConfigProblem]]:
+    """Validate entry by entry, so that one broken entry hides no error in another; the sound ones come back."""
+    problems: list[ConfigProblem] = []
+    sound: dict[str, dict[str, Any]] = {}
+    whole = _plain(tree)
+    for section, model in (("sources", SourceConfig), ("triggers", TriggerConfig), ("schedules", ScheduleConfig)):
+        sound[section] = {}
+        for name, entry in _section(whole, section).items():
+            try:
+                sound[section][name] = model.model_validate(entry)
+            except ValidationError as error:
+                problems += [_problem(tree, e, (section, name)) for e in error.errors(include_url=False)]
+        if isinstance(whole.get(section), dict):
+            whole[section] = {}
+    try:
+        frame = HoldfastConfig.model_validate(whole)
+    except ValidationError as error:
+        problems += [_problem(tree, e, ()) for e in error.errors(include_url=False)]
+        frame = HoldfastConfig(version=1)
+    return frame.model_copy(update=sound), problems
+
+
+def _section(tree: Any, section: str) -> dict[str, Any]:
+    entries = tree.get(section)
+    return entries if isinstance(entries, dict) else {}
+
+
+def _parse(file: Path) -> CommentedMap:
+    try:
+        if file.stat().st_size > MAX_FILE:
+            raise ConfigError(file, [ConfigProblem("", f"is larger than {MAX_FILE} bytes")])
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        hint = "name another with --config, or start from examples/holdfast.yaml"
+        raise ConfigError(file, [ConfigProblem("", "there is no such file", 0, hint)]) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(file, [ConfigProblem("", f"cannot be read: {type(error).__name__}")]) from error
+    try:
+        tree = YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        reason = (error.problem or "").splitlines()
+        raise ConfigError(file, [ConfigProblem("", f"not YAML: {reason[0] if reason else error}", line)]) from error
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(file, [ConfigProblem("", f"not YAML: {error}")]) from error
+    if not isinstance(tree, CommentedMap):
+        raise ConfigError(file, [ConfigProblem("", "is empty or no mapping", 1, "begin with `version: 1`")])
+    return tree
+
+
+def _plain(node: Any) -> Any:
+    """Plain data of a YAML tree; keys become text."""
+    if isinstance(node, dict):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value) for value in node]
+    return node
+
+
+def _line(tree: Any, path: tuple[int | str, ...]) -> int:
+    """Return the line, from 1, of the deepest node on `path` that the file has."""
+    line, node = 1, tree
+    for step in path:
+        try:
+            if isinstance(node, CommentedMap):
+                key = next(k for k in node if str(k) == str(step))
+                line, node = node.lc.key(key)[0] + 1, node[key]
+            elif isinstance(node, CommentedSeq) and isinstance(step, int):
+                line, node = node.lc.item(step)[0] + 1, node[step]
+            else:
+                break
+        except (StopIteration, IndexError, KeyError, TypeError):
+            break
+    return line
+
+
+def _problem(tree: CommentedMap, error: Any, parents: tuple[str, ...]) -> ConfigProblem:
+    loc = (*parents, *error["loc"])
+    message = str(error["msg"]).removeprefix("Value error, ")
+    hint = ""
+    if error["type"] == "extra_forbidden":
+        message, hint = "unknown key", _did_you_mean(str(loc[-1]), _known_keys(loc[:-1]))
+    elif error["type"] == "missing":
+        message = "is required"
+    return ConfigProblem(".".join(map(str, loc)), message, _line(tree, loc), hint)
+
+
+def _known_keys(parents: tuple[int | str, ...]) -> list[str]:
+    """Keys that are allowed at a place, found by walking the models."""
+    model: Any = HoldfastConfig
+    for step in parents:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            field = model.model_fields.get(str(step))
+            model = field.annotation if field else None
+        else:
+            model = _inner(model)
+        model = _without_none(model)
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+
+
+def _inner(annotation: Any) -> Any:
+    return (getattr(annotation, "__args__", None) or (None,))[-1]
+
+
+def _without_none(annotation: Any) -> Any:
+    args = getattr(annotation, "__args__", ())
+    return next((a for a in args if a is not type(None)), annotation) if type(None) in args else annotation
+
+
+def _did_you_mean(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"known here: {', '.join(sorted(known))}" if known else ""
+
+
+_Finding = tuple[tuple[int | str, ...], str, str]
+
+
+def _cross_checks(config: HoldfastConfig, names: list[str]) -> Iterator[_Finding]:
+    """Find what no single field can know: names, references, expressions."""
+    for section in ("sources", "triggers", "schedules"):
+        for name in getattr(config, section):
+            if not NAME.fullmatch(name):
+                yield (section, name), "not a name", "use a-z, 0-9, - and _, at most 63 characters"
+    for name in config.schedules.keys() & config.sources.keys():
+        yield ("schedules", name), "a source has the same name", "their events could not be told apart"
+    yield from _routes(config)
+    yield from _expressions(config)
+    for name, trigger in config.triggers.items():
+        for source in trigger.on:
+            if source not in names:
+                yield (
+                    ("triggers", name, "on"),
+                    f"there is no source or schedule {source!r}",
+                    _did_you_mean(source, names),
+                )
+
+
+def _routes(config: HoldfastConfig) -> Iterator[_Finding]:
+    seen: dict[str, str] = {}
+    for name, source in config.sources.items():
+        route = "/".join("{}" if "{" in part else part for part in (source.path or f"/hooks/{name}").split("/"))
+        if route in seen:
+            yield ("sources", name, "path"), f"is the same route as that of {seen[route]!r}", "give one another path"
+        seen[route] = name
+
+
+def _expressions(config: HoldfastConfig) -> Iterator[_Finding]:
+    for name, source in config.sources.items():
+        for field in ("id", "type", "subject"):
+            text = getattr(source.event, field)
+            if text is not None:
+                yield from _compiles(EVENT, text, ("sources", name, "event", field))
+    for name, trigger in config.triggers.items():
+        if trigger.when is not None:
+            yield from _compiles(EVENT, trigger.when, ("triggers", name, "when"), {"BOOL", "DYN"})
+        for text in expressions(trigger.run):
+            yield from _compiles(EVENT, text, ("triggers", name, "run"))
+    for name, schedule in config.schedules.items():
+        if schedule.event.data is not None:
+            yield from _compiles(TICK, schedule.event.data, ("schedules", name, "event", "data"))
+
+
+def _compiles(
+    language: Any, text: str, path: tuple[int | str, ...], allowed: set[str] | None = None
+) -> Iterator[_Finding]:
+    try:
+        returns = language.compile(text).returns
+    except RejectedInput as error:
+        yield path, error.message, ""
+        return
+    if allowed is not None and returns not in allowed:
+        yield path, f"is {returns.lower()}, it must be true or false", "compare it with something"
