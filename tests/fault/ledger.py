@@ -16,9 +16,10 @@ from pathlib import Path
 
 import httpx
 
+from tests.conftest import assert_eventually
+
 SECRET = "kill-test-secret"
 ANSWER_SECONDS = 10.0  # what the client waits for one answer; the gateway promises 2.5 s
-RETRY_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,7 @@ class LedgerClient:
 
                 async def one(event: Sent) -> None:
                     async with gate:
-                        while not await self._post(http, event, fd):
-                            await asyncio.sleep(RETRY_SECONDS)
+                        await assert_eventually(lambda: self._post(http, event, fd), within=deadline)
 
                 await asyncio.gather(*(one(event) for event in events))
         finally:
