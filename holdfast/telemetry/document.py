@@ -54,8 +54,8 @@ def _spans() -> Iterator[str]:
 def _logs() -> Iterator[str]:
     yield "## Log events\n"
     yield "One line per event on standard error, JSON by default (`HOLDFAST_LOG_FORMAT=text` for people): `ts`,"
-    yield "`level`, `logger`, `event`, the fields below, `trace_id` inside a recorded span, `error` with an exception. Bodies,"
-    yield "header values and secrets are never logged; control characters are escaped.\n"
+    yield "`level`, `logger`, `event`, the fields below, `trace_id` inside a recorded span, `error` with an exception."
+    yield "Bodies, header values and secrets are never logged; control characters are escaped.\n"
     yield "| event | level | fields | when |"
     yield "|---|---|---|---|"
     for event in names.LOG_EVENTS:
