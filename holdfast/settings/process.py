@@ -4,7 +4,7 @@ Addresses differ between machines, so they stand here and not in holdfast.yaml.
 """
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,7 +15,13 @@ from holdfast.errors import ErrorCode, RejectedInput
 class ProcessSettings(BaseSettings):
     """What a process is told by its environment."""
 
-    model_config = SettingsConfigDict(env_prefix="HOLDFAST_", extra="ignore", frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="HOLDFAST_",
+        env_ignore_empty=True,  # containers pass on variables that nobody set as empty ones
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+    )
 
     config: Path = Field(default=Path("holdfast.yaml"), description="The configuration file.")
     data_dir: Path = Field(default=Path(".holdfast"), description="Where the embedded servers keep their data.")
@@ -70,6 +76,49 @@ class ProcessSettings(BaseSettings):
     )
     worker_ops_host: str = Field(default="127.0.0.1", description="Address of the worker's health and metrics.")
     worker_ops_port: int = Field(default=8082, ge=0, le=65_535, description="Port of the worker's health and metrics.")
+
+    otel_disabled: bool = Field(
+        default=False, validation_alias="OTEL_SDK_DISABLED", description="Export neither spans nor metrics by OTLP."
+    )
+    otel_endpoint: str | None = Field(
+        default=None,
+        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        description="OTLP over HTTP, like http://collector:4318; spans and metrics are sent there.",
+    )
+    otel_traces_endpoint: str | None = Field(
+        default=None, validation_alias="OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", description="The same, for spans only."
+    )
+    otel_metrics_endpoint: str | None = Field(
+        default=None, validation_alias="OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", description="The same, for metrics only."
+    )
+    otel_protocol: Literal["http/protobuf"] = Field(
+        default="http/protobuf", validation_alias="OTEL_EXPORTER_OTLP_PROTOCOL", description="The one protocol spoken."
+    )
+    otel_traces_exporter: Literal["none", "otlp", "console"] | None = Field(
+        default=None,
+        validation_alias="OTEL_TRACES_EXPORTER",
+        description="Where spans go. Default: otlp where an endpoint is set, else none. console prints them.",
+    )
+    otel_metrics_exporter: Literal["none", "otlp", "prometheus"] | None = Field(
+        default=None,
+        validation_alias="OTEL_METRICS_EXPORTER",
+        description="otlp pushes metrics besides /metrics. Default: otlp where an endpoint is set.",
+    )
+
+    @property
+    def traces_exporter(self) -> Literal["none", "otlp", "console"]:
+        """Where spans go, by OpenTelemetry's rules but one: without an endpoint nothing is sent to localhost."""
+        if self.otel_disabled:
+            return "none"
+        return self.otel_traces_exporter or ("otlp" if self.otel_endpoint or self.otel_traces_endpoint else "none")
+
+    @property
+    def metrics_pushed(self) -> bool:
+        """Whether metrics are pushed by OTLP; /metrics shows them either way."""
+        if self.otel_disabled:
+            return False
+        endpoint = self.otel_endpoint or self.otel_metrics_endpoint
+        return self.otel_metrics_exporter == "otlp" or (self.otel_metrics_exporter is None and endpoint is not None)
 
     @classmethod
     def load(cls) -> Self:

@@ -1,0 +1,188 @@
+"""The numbers of one process: counted with OpenTelemetry, shown to Prometheus, pushed by OTLP where that is set up.
+
+Counters and gauges are plain dictionary entries that the SDK observes when it collects: an SDK counter costs 6 µs per
+`add`, a dictionary entry 0.3 µs, and the gateway counts several times for each of 4,000 requests a second. Names:
+`holdfast/telemetry/names.py`.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader
+from opentelemetry.sdk.resources import Resource
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+
+from holdfast.telemetry import names
+from holdfast.telemetry.names import MAX_SERIES, OTHER, UNKNOWN, MetricName
+
+
+class Metrics:
+    """Every number of one process, with its own registry: two in one process do not meet.
+
+    The methods are cheap, never raise and never block. Call them from one thread, the event loop's; collecting may
+    happen on any. Labels are names from the configuration and error codes, never ids; empty becomes `_`.
+    """
+
+    def __init__(self, readers: Sequence[MetricReader] = (), resource: Resource | None = None) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        prometheus = PrometheusMetricReader(disable_target_info=True, scope_info_enabled=False, registry=self._registry)
+        ProcessCollector(registry=self._registry)
+        self._provider = MeterProvider(
+            [prometheus, *readers],
+            resource=resource or Resource.get_empty(),
+            exemplar_filter=AlwaysOffExemplarFilter(),  # an exemplar costs more than the number it explains
+            shutdown_on_exit=False,
+        )
+        self._meter = self._provider.get_meter("holdfast")
+        self._requests = self._tally(names.GATEWAY_REQUESTS)
+        self._accepted = self._tally(names.GATEWAY_ACCEPTED)
+        self._rejected = self._tally(names.GATEWAY_REJECTED)
+        self._dispatched = self._tally(names.DISPATCHED)
+        self._unmatched = self._tally(names.UNMATCHED)
+        self._redelivered = self._tally(names.REDELIVERED)
+        self._queue_depth = self._tally(names.QUEUE_DEPTH)
+        self._circuit = self._tally(names.CIRCUIT_OPEN)
+        self._dead_letters = self._tally(names.DEAD_LETTERS)
+        self._dead_letters_open = self._tally(names.DEAD_LETTERS_OPEN)
+        self._deliveries = self._tally(names.DELIVERIES)
+        self._attempts = self._tally(names.ATTEMPTS)
+        self._retries = self._tally(names.RETRIES)
+        self._ingest = self._histogram(names.GATEWAY_INGEST)
+        self._end_to_end = self._histogram(names.END_TO_END)
+
+    def requests(self, source: str, status: int) -> None:
+        """Count one webhook request answered with `status`."""
+        self._requests.add(source, str(status))
+
+    def accepted(self, source: str, duplicate: bool) -> None:
+        """Count one event stored on the bus and answered 2xx."""
+        self._accepted.add(source, "true" if duplicate else "false")
+
+    def rejected(self, source: str, code: str) -> None:
+        """Count one request not answered 2xx; `code` is an ErrorCode."""
+        self._rejected.add(source, code)
+
+    def ingest_seconds(self, source: str, seconds: float) -> None:
+        """Observe how long one webhook took to its answer."""
+        self._ingest.record(source, seconds)
+
+    def dispatched(self, trigger: str) -> None:
+        """Count one delivery that Temporal accepted."""
+        self._dispatched.add(trigger)
+
+    def unmatched(self, source: str) -> None:
+        """Count one event that no trigger wanted."""
+        self._unmatched.add(source)
+
+    def redelivered(self, reason: str) -> None:
+        """Count one message handed back to the bus; `reason` is an ErrorCode."""
+        self._redelivered.add(reason)
+
+    def queue_depth(self, pending: int, ack_pending: int) -> None:
+        """Show how many events the bus still holds unsettled: not handed out, and handed out."""
+        self._queue_depth.put(pending, "pending")
+        self._queue_depth.put(ack_pending, "ack_pending")
+
+    def circuit(self, open: bool) -> None:  # noqa: A002 - the state of a circuit is called open
+        """Show whether the dispatcher has stopped fetching because Temporal is away."""
+        self._circuit.put(int(open))
+
+    def dead_lettered(self, trigger: str, stage: str, code: str) -> None:
+        """Count one event given up; `stage` is a Stage, `code` an ErrorCode."""
+        self._dead_letters.add(trigger, stage, code)
+        self._deliveries.add(trigger, "dead_lettered")
+
+    def dead_letters_open(self, count: int) -> None:
+        """Show how many cases wait for somebody."""
+        self._dead_letters_open.put(count)
+
+    def attempted(self, trigger: str, outcome: str) -> None:
+        """Count one attempt at an action; `outcome` is delivered, transient or permanent."""
+        self._attempts.add(trigger, outcome)
+
+    def retried(self, trigger: str, code: str) -> None:
+        """Count one failed attempt that is tried again; `code` is an ErrorCode."""
+        self._retries.add(trigger, code)
+
+    def delivered(self, trigger: str, end_to_end_seconds: float) -> None:
+        """Count one delivery, and observe the time from the webhook's receipt to it."""
+        self._deliveries.add(trigger, "delivered")
+        self._end_to_end.record(trigger, end_to_end_seconds)
+
+    def exposition(self) -> tuple[bytes, str]:
+        """Return the body and the Content-Type of a Prometheus scrape."""
+        return generate_latest(self._registry), CONTENT_TYPE_PLAIN_0_0_4
+
+    def close(self) -> None:
+        """Push what OTLP has not seen yet, at most 3 s, and stop."""
+        self._provider.shutdown(timeout_millis=3_000)
+
+    def _tally(self, name: MetricName) -> "_Tally":
+        tally = _Tally(name.labels)
+        create = (
+            self._meter.create_observable_counter if name.kind == "counter" else self._meter.create_observable_gauge
+        )
+        create(name.name, [tally.observe], unit=name.unit, description=name.description)
+        return tally
+
+    def _histogram(self, name: MetricName) -> "_Histogram":
+        instrument = self._meter.create_histogram(
+            name.name, name.unit, name.description, explicit_bucket_boundaries_advisory=name.buckets
+        )
+        (label,) = name.labels
+        return _Histogram(instrument.record, label)
+
+
+class _Tally:
+    """One number per combination of label values; everything past MAX_SERIES combinations is one series."""
+
+    __slots__ = ("_labels", "_values")
+
+    def __init__(self, labels: tuple[str, ...]) -> None:
+        self._labels = labels
+        self._values: dict[tuple[str, ...], int] = {}
+
+    def add(self, *key: str) -> None:
+        """Add one."""
+        try:
+            self._values[key] += 1
+        except KeyError:
+            key = self._admitted(key)
+            self._values[key] = self._values.get(key, 0) + 1
+
+    def put(self, value: int, *key: str) -> None:
+        """Replace the number."""
+        self._values[self._admitted(key)] = value
+
+    def observe(self, _: CallbackOptions) -> Iterable[Observation]:
+        """Hand every number to the SDK; the copy is one step, so a collecting thread sees no half of it."""
+        for key, value in self._values.copy().items():
+            labels = dict(zip(self._labels, (part or UNKNOWN for part in key), strict=True))
+            yield Observation(value, labels)
+
+    def _admitted(self, key: tuple[str, ...]) -> tuple[str, ...]:
+        if key in self._values or len(self._values) < MAX_SERIES:
+            return key
+        return (OTHER,) * len(self._labels)
+
+
+class _Histogram:
+    """One histogram with one label; label sets are made once per value."""
+
+    __slots__ = ("_label", "_record", "_sets")
+
+    def __init__(self, record: Callable[[float, dict[str, str]], None], label: str) -> None:
+        self._record = record
+        self._label = label
+        self._sets: dict[str, dict[str, str]] = {}
+
+    def record(self, value: str, seconds: float) -> None:
+        """Observe one duration; a clock that went backwards counts as zero."""
+        labels = self._sets.get(value)
+        if labels is None:
+            shown = (value or UNKNOWN) if len(self._sets) < MAX_SERIES else OTHER
+            labels = self._sets.setdefault(shown, {self._label: shown})
+        self._record(max(seconds, 0.0), labels)

@@ -1,0 +1,175 @@
+"""Every metric, span and log event by name, with units and labels: the one place that people's dashboards depend on.
+
+`docs/telemetry.md` is these tables. Event ids are never labels: their number has no bound. A source label is the name
+of a configured source, or `_` where a request named none.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+UNKNOWN = "_"
+"""Label value where there is none: a request for no source, a dead letter of no trigger."""
+
+OTHER = "_other"
+"""Label value of everything past the first MAX_SERIES combinations of labels of one metric."""
+
+MAX_SERIES = 1_000  # per metric; the SDK would make an unnamed overflow series of its own at 2,000
+
+LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+"""Seconds; the gateway answers within 2.5 s."""
+
+END_TO_END_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0, 86_400.0)
+"""Seconds; from a first attempt that succeeds to a day of retries."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricName:
+    """One metric. `name` is OpenTelemetry's, dotted; `unit` is UCUM, an annotation in braces counts things."""
+
+    name: str
+    kind: Kind
+    unit: str
+    labels: tuple[str, ...]
+    description: str
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def prometheus(self) -> str:
+        """Name in the exposition, without a histogram's `_bucket`, `_count` and `_sum`."""
+        plain = self.name.replace(".", "_")
+        if self.kind == "counter":
+            return f"{plain}_total"
+        return f"{plain}_seconds" if self.unit == "s" else plain
+
+
+@dataclass(frozen=True, slots=True)
+class SpanName:
+    """One span and where it is made."""
+
+    name: str
+    kind: Literal["server", "producer", "consumer", "client", "internal"]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogEvent:
+    """One log event: the message is the name, the facts are fields."""
+
+    name: str
+    level: Literal["debug", "info", "warning", "error"]
+    fields: tuple[str, ...]
+    description: str
+
+
+GATEWAY_REQUESTS = MetricName(
+    "holdfast.gateway.requests", "counter", "{request}", ("source", "status"), "Webhook requests answered."
+)
+GATEWAY_ACCEPTED = MetricName(
+    "holdfast.gateway.events.accepted",
+    "counter",
+    "{event}",
+    ("source", "duplicate"),
+    "Events answered 2xx, stored on the bus; duplicate is true where the bus knew the event.",
+)
+GATEWAY_REJECTED = MetricName(
+    "holdfast.gateway.events.rejected", "counter", "{event}", ("source", "code"), "Requests not answered 2xx, by code."
+)
+GATEWAY_INGEST = MetricName(
+    "holdfast.gateway.ingest.duration",
+    "histogram",
+    "s",
+    ("source",),
+    "From the request's first byte in the handler to the answer.",
+    LATENCY_BUCKETS,
+)
+DISPATCHED = MetricName(
+    "holdfast.dispatcher.started", "counter", "{delivery}", ("trigger",), "Deliveries that Temporal accepted."
+)
+UNMATCHED = MetricName(
+    "holdfast.dispatcher.unmatched", "counter", "{event}", ("source",), "Events that no trigger wanted."
+)
+REDELIVERED = MetricName(
+    "holdfast.dispatcher.redelivered",
+    "counter",
+    "{message}",
+    ("reason",),
+    "Messages handed back to the bus to come again later, by the error's code.",
+)
+QUEUE_DEPTH = MetricName(
+    "holdfast.queue.depth",
+    "gauge",
+    "{event}",
+    ("state",),
+    "Events on the bus not settled yet: pending (not handed out) and ack_pending (handed out).",
+)
+CIRCUIT_OPEN = MetricName(
+    "holdfast.dispatcher.circuit.open", "gauge", "", (), "1 while the dispatcher fetches nothing: Temporal is away."
+)
+DEAD_LETTERS = MetricName(
+    "holdfast.dead_letters", "counter", "{letter}", ("trigger", "stage", "code"), "Events given up, by stage and code."
+)
+DEAD_LETTERS_OPEN = MetricName(
+    "holdfast.dead_letters.open", "gauge", "{letter}", (), "Cases that wait for somebody: open or acknowledged."
+)
+DELIVERIES = MetricName(
+    "holdfast.deliveries",
+    "counter",
+    "{delivery}",
+    ("trigger", "outcome"),
+    "Deliveries that ended: delivered or dead_lettered.",
+)
+ATTEMPTS = MetricName(
+    "holdfast.delivery.attempts",
+    "counter",
+    "{attempt}",
+    ("trigger", "outcome"),
+    "Attempts at an action, by outcome.",
+)
+RETRIES = MetricName(
+    "holdfast.delivery.retries",
+    "counter",
+    "{attempt}",
+    ("trigger", "code"),
+    "Attempts that failed and are tried again, by code.",
+)
+END_TO_END = MetricName(
+    "holdfast.delivery.end_to_end.duration",
+    "histogram",
+    "s",
+    ("trigger",),
+    "From the webhook's receipt to its delivery.",
+    END_TO_END_BUCKETS,
+)
+
+METRICS = (
+    GATEWAY_REQUESTS,
+    GATEWAY_ACCEPTED,
+    GATEWAY_REJECTED,
+    GATEWAY_INGEST,
+    DISPATCHED,
+    UNMATCHED,
+    REDELIVERED,
+    QUEUE_DEPTH,
+    CIRCUIT_OPEN,
+    DEAD_LETTERS,
+    DEAD_LETTERS_OPEN,
+    DELIVERIES,
+    ATTEMPTS,
+    RETRIES,
+    END_TO_END,
+)
+
+SPAN_RECEIVE = SpanName("webhook receive", "server", "The gateway takes one webhook in, to its answer.")
+SPAN_PUBLISH = SpanName("event publish", "producer", "The gateway publishes the event, to the PubAck.")
+SPAN_DISPATCH = SpanName("event dispatch", "consumer", "The worker decides and starts the deliveries of one event.")
+SPAN_DELIVER = SpanName("event deliver", "client", "One attempt at an action; its traceparent is sent outbound.")
+SPAN_DEAD_LETTER = SpanName("dead letter record", "producer", "A dead letter is stored.")
+
+SPANS = (SPAN_RECEIVE, SPAN_PUBLISH, SPAN_DISPATCH, SPAN_DELIVER, SPAN_DEAD_LETTER)
+
+LOG_EVENTS: tuple[LogEvent, ...] = (
+    LogEvent("started", "info", ("service", "version"), "A process is up."),
+    LogEvent("stopped", "info", ("service",), "A process ended as asked."),
+)
