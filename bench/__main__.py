@@ -25,14 +25,7 @@ Row = tuple[str, str, str, str]  # what, measured, baseline, ratio or target
 async def gateway() -> list[Row]:
     """Answers per second against an empty handler of the same server, 32 connections, 1 KiB bodies, event fsynced."""
     (port,) = free_ports(1)
-    server = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "bench.empty",
-            str(port),
-        ]
-    )
+    server = await asyncio.create_subprocess_exec(sys.executable, "-m", "bench.empty", str(port))
     try:
         await _listening(port)
         empty = await load.closed_loop(
