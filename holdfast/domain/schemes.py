@@ -42,7 +42,7 @@ class Mark:
     """One way a signature may stand in its header: after `prefix`, made by `method`, written in `encoding`."""
 
     prefix: str = ""
-    method: Method = Hmac()  # noqa: RUF009 - frozen, so it can be shared
+    method: Method = Hmac()
     encoding: Encoding = "hex"
     any_case: bool = False  # the prefix is an HTTP auth scheme, which has no case
 
@@ -65,7 +65,7 @@ class Scheme:
     signed: str = "{body}"
     separator: str | None = None  # where one header carries several signatures
     timestamp_unit: Literal["s", "ms", "rfc3339"] = "s"
-    secret_format: Literal["text", "standard-webhooks"] = "text"
+    key_format: Literal["text", "standard-webhooks"] = "text"
 
     @property
     def signed_parts(self) -> frozenset[str]:
