@@ -5,9 +5,8 @@ import typer
 from holdfast.cli.options import ConfigOption
 from holdfast.settings.file import load_config
 from holdfast.settings.runtime import load_settings
-from workers import worker as process
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()
@@ -17,5 +16,7 @@ def worker(config: ConfigOption = None) -> None:
     Addresses and ports come from the environment (docs/configuration.md). Run as many as you like: they share the
     work.
     """
+    from workers import worker as process  # noqa: PLC0415 - only where it runs: `holdfast --help` imports this module
+
     settings = load_settings(config)
     process.run(settings, load_config(settings.config))

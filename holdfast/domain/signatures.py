@@ -93,12 +93,7 @@ class Verifier:
         texts = [header] if separator is None else header.split(separator.encode())
         if len(texts) > MAX_CANDIDATES:
             return []
-        return [
-            (mark, text[len(mark.prefix) :])
-            for text in texts
-            for mark in self.scheme.marks
-            if _starts(text, mark)
-        ]
+        return [(mark, text[len(mark.prefix) :]) for text in texts for mark in self.scheme.marks if _starts(text, mark)]
 
     def _material(self, request: SignedRequest, found: dict[str, bytes], url: str) -> bytes:
         pieces: list[bytes] = []
