@@ -145,7 +145,7 @@ def _fixed_answer(config: SourceConfig) -> Answer | None:
         return None
     body = b"" if respond.status in {204, 205} else (respond.body or "").encode()
     headers = [(b"content-type", b"text/plain; charset=utf-8")] if body else []
-    if respond.status != 204:  # noqa: PLR2004 - HTTP: no Content-Length with 204
+    if respond.status != 204:
         headers.append((b"content-length", str(len(body)).encode()))
     return Answer(respond.status, headers, body)
 

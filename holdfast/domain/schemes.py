@@ -42,7 +42,7 @@ class Mark:
     """One way a signature may stand in its header: after `prefix`, made by `method`, written in `encoding`."""
 
     prefix: str = ""
-    method: Method = Hmac()  # noqa: RUF009 - frozen, so it can be shared
+    method: Method = Hmac()
     encoding: Encoding = "hex"
     any_case: bool = False  # the prefix is an HTTP auth scheme, which has no case
 

@@ -95,6 +95,13 @@ class Stage:
         self.check(answer.status == 202, f"answered 202 in {answer.seconds * 1_000:.0f} ms: id {answer.event_id}")
         return answer
 
+    async def stored(self) -> int:
+        """Count the messages in the stream EVENTS, as the server's monitoring tells it."""
+        async with httpx.AsyncClient(timeout=5, trust_env=False) as http:
+            found = await http.get(f"{self.stack.environment['NATS_MONITOR_URL']}/jsz?streams=true&accounts=true")
+        streams = [s for account in found.json()["account_details"] for s in account.get("stream_detail", [])]
+        return sum(int(s["state"]["messages"]) for s in streams if s["name"] == "EVENTS")
+
     def link(self, workflow_id: str) -> str:
         """Address of a workflow in the Temporal UI."""
         return f"{self.stack.ui_url}/namespaces/default/workflows/{quote(workflow_id, safe='')}"
