@@ -24,6 +24,8 @@ MAX_HEADER_BYTES = 65_536  # request line and headers together; common proxies a
 MAX_BUFFERED = 67_108_864  # bytes of bodies held at once; above it new ones are asked to come again
 BUFFER_STEP = 65_536  # bytes that each request in progress counts at least
 
+UNKNOWN_CAP = 524_288  # bytes read for a path of no source: what a source accepts by default
+
 MAX_QUERY_FIELDS = 100
 
 RETRY_AFTER = (5, 30)

@@ -4,7 +4,8 @@ Flow: **receive** → authenticate → normalise → identify → publish.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
 from gateway.limits import BODY_WITHIN, BUFFER_STEP, MAX_BUFFERED
@@ -28,15 +29,16 @@ class Buffers:
         self._limit = limit
         self._held = 0
 
-    def take(self, size: int) -> None:
-        """Count `size` more bytes. Raises Unavailable `not_ready` where there is no room."""
+    @contextmanager
+    def hold(self, size: int) -> Iterator[None]:
+        """Count `size` bytes for the block. Raises Unavailable `not_ready` where there is no room."""
         if self._held + size > self._limit:
             raise Unavailable(ErrorCode.NOT_READY, "too many large requests at once")
         self._held += size
-
-    def give_back(self, size: int) -> None:
-        """Forget `size` bytes."""
-        self._held -= size
+        try:
+            yield
+        finally:
+            self._held -= size
 
 
 def check_head(headers: list[tuple[bytes, bytes]], cap: int) -> None:
@@ -56,10 +58,9 @@ async def receive(
 ) -> RawRequest:
     """Read one whole request; `cap` in bytes.
 
-    Raises RejectedInput `request.too_large`, `request.too_slow`, `request.unsupported_media_type`, or Disconnected.
+    Raises RejectedInput `request.too_large`, `request.too_slow`, or Disconnected. `check_head` comes before it.
     """
     headers = scope["headers"]
-    check_head(headers, cap)
     try:
         async with asyncio.timeout(BODY_WITHIN.total_seconds()):
             body = await _read(receive_event, cap)
