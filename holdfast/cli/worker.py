@@ -1,4 +1,4 @@
-"""`holdfast worker`: stored events become deliveries. Flow: settings → configuration → role → **workers.worker.run**."""
+"""`holdfast worker`: events become deliveries. Flow: settings → configuration → role → **workers.worker.run**."""
 
 import typer
 
