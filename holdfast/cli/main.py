@@ -71,9 +71,11 @@ app = typer.Typer(
 def _holdfast() -> None:
     """Durable webhooks: every event answered 2xx is delivered once, or lands visibly in the dead letters.
 
-    Start with [bold]holdfast up[/bold]: it runs everything on this machine and prints a curl line to try.
-    Then [bold]holdfast send[/bold] an event, look at it with [bold]holdfast events show[/bold], and handle what
-    failed with [bold]holdfast dead-letters[/bold].
+    [bold]holdfast up[/bold] runs everything on this machine and prints a curl line to try.
+
+    [bold]holdfast send[/bold] sends an event, [bold]holdfast events show[/bold] says where it is now.
+
+    [bold]holdfast dead-letters[/bold] lists what failed for good, and delivers it again once it is mended.
     """
 
 
