@@ -49,5 +49,8 @@ lock: ## renew the hashed locks from pyproject.toml
 bench: install ## measure, as ratios against a baseline in the same run
 	$(BIN)/python -m bench
 
+screenshots: install ## take the README's pictures again (needs Chromium)
+	$(BIN)/python -m docs.screenshots
+
 clean: ## remove the environment and the embedded data
 	rm -rf $(VENV) .holdfast

@@ -6,6 +6,7 @@ allows. Flow: normalise → identify → **Envelope** → publish → decide →
 
 import base64
 import binascii
+import re
 from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -14,6 +15,9 @@ from holdfast.clock import rfc3339
 from holdfast.domain.bodies import read_data
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.ids import sha256_hex
+
+MAX_TEXT_BODY = 1_500_000  # bytes, escaped; the message limit is 2 MiB, headers and attributes take their share
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 class Envelope(BaseModel):
@@ -88,7 +92,7 @@ def pack_body(body: bytes) -> tuple[Literal["text", "base64"], str]:
     except UnicodeDecodeError:
         return "base64", base64.b64encode(body).decode("ascii")
     # control characters take six bytes each in JSON, so base64 is both smaller and safer for them
-    if any(ch < " " and ch not in "\t\n\r" for ch in text[:4096]) or "\x00" in text:
+    if _CONTROL.search(text) or _outgrows(text, len(body)):
         return "base64", base64.b64encode(body).decode("ascii")
     return "text", text
 
@@ -113,3 +117,8 @@ def _summary(error: ValidationError) -> str:
     """Say which fields are wrong and how, without the values: they may hold secrets."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     return "; ".join(f"{'.'.join(map(str, p['loc'])) or 'message'}: {p['msg']}" for p in problems[:5])
+
+
+def _outgrows(text: str, size: int) -> bool:
+    """Whether the escapes of JSON would double a large body past the message limit, where base64 adds a third."""
+    return size > MAX_TEXT_BODY // 2 and size + sum(map(text.count, '"\\\n\r\t')) > MAX_TEXT_BODY

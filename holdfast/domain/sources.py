@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from holdfast.domain.quantities import Duration, Size
+from holdfast.domain.schemes import PARTS, stray_places
 from holdfast.domain.secretrefs import SecretRef
 
 DEFAULT_HEADERS = ("content-type", "user-agent", "x-request-id", "x-correlation-id")
@@ -66,6 +67,8 @@ class VerifyConfig(BaseModel):
             raise ValueError("preset hmac needs `header`, the header that carries the signature")
         if "{body}" not in self.signed:
             raise ValueError("`signed` must contain {body}, or the body could be exchanged unnoticed")
+        if strays := stray_places(self.signed):
+            raise ValueError(f"`signed` names {', '.join(strays)}; known are {', '.join(PARTS)}")
         if ("{timestamp}" in self.signed) != (self.timestamp is not None):
             raise ValueError("`timestamp` and {timestamp} in `signed` go together: an unsigned time proves nothing")
         if ("{id}" in self.signed) != (self.id_header is not None):

@@ -1,0 +1,143 @@
+"""Names an event (id, type, subject) from material nobody else can forge, and builds the envelope.
+
+Flow: receive → authenticate → normalise → **identify** → publish. What the id is made of, in this order:
+
+    event.id of the source (CEL)    joined with the body's hash where it reads what is not signed
+    the sender's signed delivery id `webhook-id`, the `id_header` of preset hmac
+    the sender's unsigned one       `X-GitHub-Delivery`, joined with the body's hash
+    nothing of these                the hash of source and body
+"""
+
+from typing import Any
+
+from gateway.requests import NormalRequest
+from gateway.routes import Route, keepable
+from holdfast import ids
+from holdfast.clock import rfc3339
+from holdfast.domain.bodies import read_data
+from holdfast.domain.events import Envelope, pack_body
+from holdfast.domain.expressions import EVENT, Bound, Expression, Failed, Found
+from holdfast.errors import ErrorCode, RejectedInput
+
+DEFAULT_TYPE = "webhook.received"
+MAX_ID = 256  # characters, as in the envelope
+MAX_SUBJECT = 1_024  # characters
+
+
+def identify(normal: NormalRequest, route: Route, traceparent: str, tracestate: str | None) -> Envelope:
+    """Build the envelope, part of the trace given.
+
+    Raises RejectedInput `identity.failed` where the configured id cannot be evaluated.
+    """
+    raw = normal.raw
+    bound = EVENT.bind(event=_view(normal, route)) if route.has_expressions else None
+    encoding, text = pack_body(raw.body)
+    # every field is ours or checked above, so validation would only hash the body a second time
+    return Envelope.model_construct(
+        id=_printable_id(_event_id(normal, route, bound)),
+        source=route.source,
+        type=_event_type(normal, route, bound),
+        time=raw.received_at,
+        subject=_subject(normal, route, bound),
+        datacontenttype=normal.content_type,
+        traceparent=traceparent,
+        tracestate=tracestate,
+        received_at=raw.received_at,
+        headers=normal.headers,
+        path=raw.path_params,
+        query=normal.query,
+        body_encoding=encoding,
+        body=text,
+        body_sha256=normal.body_sha256,
+    )
+
+
+def _event_id(normal: NormalRequest, route: Route, bound: Bound | None) -> str:
+    digest = normal.body_sha256[: ids.HASH_CHARS]
+    if route.id is not None and bound is not None:
+        value = _evaluate_id(route.id, bound)
+        return value if route.id_is_signed else f"{value}.{digest}"
+    if normal.authentic.signed_id:
+        return normal.authentic.signed_id
+    name = route.preset.id_header if route.preset is not None else None
+    if name is not None and (delivery := _single(normal, name)):
+        return f"{delivery}.{digest}"
+    return ids.fingerprint(route.source, normal.body_sha256)
+
+
+def _evaluate_id(expression: Expression, bound: Bound) -> str:
+    outcome = expression.evaluate(bound)
+    if not isinstance(outcome, Found):
+        raise RejectedInput(ErrorCode.IDENTITY_FAILED, "event.id of the source has no value for this request.")
+    value = outcome.value
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise RejectedInput(ErrorCode.IDENTITY_FAILED, "event.id of the source is neither a text nor a whole number.")
+    return str(value)
+
+
+def _printable_id(value: str) -> str:
+    """`value` where it can stand in logs, URLs and UIs as it is, else its marked hash: still one id per value."""
+    plain = value.isascii() and value.isprintable() and len(value) <= MAX_ID
+    return value if plain and not value.startswith("~") else ids.token(value)
+
+
+def _single(normal: NormalRequest, name: str) -> str | None:
+    values = normal.raw.signed.header(name)
+    return values[0].decode("latin-1").strip() if len(values) == 1 else None
+
+
+def _event_type(normal: NormalRequest, route: Route, bound: Bound | None) -> str:
+    if route.type is not None and bound is not None:
+        return _evaluated(route.type, bound, MAX_ID) or DEFAULT_TYPE
+    preset = route.preset
+    if preset is None:
+        return DEFAULT_TYPE
+    if preset.type_header is not None:
+        return _label(_single(normal, preset.type_header), MAX_ID) or DEFAULT_TYPE
+    return _label(_field(normal.data, preset.type_field), MAX_ID) or DEFAULT_TYPE
+
+
+def _subject(normal: NormalRequest, route: Route, bound: Bound | None) -> str | None:
+    if route.subject is not None and bound is not None:
+        return _evaluated(route.subject, bound, MAX_SUBJECT)
+    return _label(_field(normal.data, route.preset.subject_field), MAX_SUBJECT) if route.preset is not None else None
+
+
+def _evaluated(expression: Expression, bound: Bound, limit: int) -> str | None:
+    """Value of a descriptive expression; without one the event is still accepted, only less well described."""
+    outcome = expression.evaluate(bound)
+    if isinstance(outcome, Failed) or not isinstance(outcome, Found):
+        return None
+    value = outcome.value
+    return _label(str(value) if isinstance(value, int) and not isinstance(value, bool) else value, limit)
+
+
+def _label(value: Any, limit: int) -> str | None:
+    """`value` where it is a text that fits a label, else nothing."""
+    return value if isinstance(value, str) and 0 < len(value) <= limit and value.isprintable() else None
+
+
+def _field(data: Any, path: tuple[str, ...]) -> Any:
+    for step in path:
+        data = data.get(step) if isinstance(data, dict) else None
+    return data if path else None
+
+
+def _view(normal: NormalRequest, route: Route) -> dict[str, Any]:
+    """What the source's expressions see: every header but credentials, for the sender's id may be in any of them."""
+    raw = normal.raw
+    headers = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in raw.signed.headers)
+    seen: dict[str, Any] = {
+        "source": route.source,
+        "time": rfc3339(raw.received_at),
+        "headers": {name: value for name, value in headers if keepable(name)},
+        "path": raw.path_params,
+        "query": normal.query,
+    }
+    if normal.data is not None:
+        seen["data"] = normal.data
+        return seen
+    found, data = read_data(raw.body, normal.content_type)
+    if found:
+        seen["data"] = data
+    return seen

@@ -1,0 +1,44 @@
+"""Every bound of the gateway in one place, with where it comes from."""
+
+from datetime import timedelta
+
+ANSWER_WITHIN = timedelta(seconds=2.5)
+"""From the end of the body to the answer; the strictest known sender gives up after 2 s and a connect of 3 s."""
+
+PUBLISH_WITHIN = timedelta(seconds=2)
+"""For the bus to store an event; after that the outcome is unknown and the sender is asked to repeat."""
+
+HEADERS_WITHIN = timedelta(seconds=10)
+"""From the connection (or the first byte of a further request) to the end of the headers."""
+
+BODY_WITHIN = timedelta(seconds=10)
+"""From the end of the headers to the end of the body."""
+
+LINGER = timedelta(seconds=1)
+"""How long a refused body is still read and thrown away, so that the sender sees the answer and not a reset."""
+
+LINGER_BYTES = 4_194_304  # bytes thrown away at most, likewise
+
+MAX_HEADER_BYTES = 65_536  # request line and headers together; common proxies allow 8 to 64 KiB
+
+MAX_BUFFERED = 67_108_864  # bytes of bodies held at once; above it new ones are asked to come again
+BUFFER_STEP = 65_536  # bytes that each request in progress counts at least
+
+UNKNOWN_CAP = 524_288  # bytes read for a path of no source: what a source accepts by default
+
+MAX_QUERY_FIELDS = 100
+
+RETRY_AFTER = (5, 30)
+"""Seconds, drawn evenly, so that senders who were refused together do not come back together."""
+
+KEEP_ALIVE = timedelta(seconds=30)
+"""How long an idle connection stays; longer than most senders' own pools, so that they close first."""
+
+DRAIN = timedelta(seconds=3)
+"""For requests under way when the process is asked to stop."""
+
+PREPARE_AGAIN = (timedelta(milliseconds=250), timedelta(seconds=5))
+"""First and longest wait between attempts to prepare the bus; it doubles from one to the other."""
+
+VERIFY_EVERY = timedelta(seconds=60)
+"""How often streams and fsync are verified again, besides after every reconnection."""

@@ -1,0 +1,168 @@
+"""Sources compiled for the hot path, once at start: route, verifier, kept headers, expressions.
+
+Flow: holdfast.yaml → **routes** → pipeline. Everything that can be wrong with a source's secrets is found here.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from gateway.problems import Answer
+from holdfast.domain.expressions import EVENT, Expression
+from holdfast.domain.presets import Preset, preset_of
+from holdfast.domain.signatures import Verifier
+from holdfast.domain.sources import DEFAULT_HEADERS, EventConfig, SourceConfig
+from holdfast.errors import ErrorCode, RejectedInput
+from holdfast.settings.secrets import Secrets
+
+_SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "set-cookie"}
+_UNSIGNED = {"path": {"path", "url"}, "query": {"url"}, "headers": set[str]()}
+"""Variables of an expression that are trusted only where the signature covers one of these parts."""
+_TEXT = re.compile(r"\"[^\"]*\"|'[^']*'")
+_USE = re.compile(r"(?<![\w.])event\b\s*(?:\.\s*([A-Za-z_]\w*))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One source, ready to be asked."""
+
+    source: str
+    path: str  # as configured, with its {parts}
+    path_names: tuple[str, ...]
+    methods: frozenset[str]
+    max_body: int  # bytes
+    preset: Preset | None  # None: dangerously unverified
+    verifier: Verifier | None
+    kept: frozenset[bytes]  # request headers, lower case
+    id: Expression | None
+    id_is_signed: bool  # whether `id` reads only what the signature covers
+    type: Expression | None
+    subject: Expression | None
+    status: int  # of an accepted event
+    respond: Answer | None  # the fixed answer of the source, without Location
+
+    @property
+    def has_expressions(self) -> bool:
+        """Whether any expression must be evaluated."""
+        return self.id is not None or self.type is not None or self.subject is not None
+
+
+class Routes:
+    """Finds the source of a path: fixed paths by look-up, those with `{parts}` in the order of the file."""
+
+    def __init__(self, sources: Mapping[str, SourceConfig], secrets: Secrets) -> None:
+        self._fixed: dict[bytes, Route] = {}
+        self._patterns: list[tuple[re.Pattern[str], Route]] = []
+        for name, config in sources.items():
+            route = compile_route(name, config, secrets)
+            if route.path_names:
+                self._patterns.append((_pattern(name, route.path), route))
+            else:
+                self._fixed[route.path.encode()] = route
+
+    def find(self, raw_path: bytes) -> tuple[Route, dict[str, str]] | None:
+        """Return the route and the decoded `{parts}` of a path as it stood in the request line."""
+        route = self._fixed.get(raw_path)
+        if route is not None:
+            return route, {}
+        if self._patterns:
+            text = raw_path.decode("latin-1")
+            for pattern, candidate in self._patterns:
+                if match := pattern.fullmatch(text):
+                    return candidate, {key: unquote(value) for key, value in match.groupdict().items()}
+        return None
+
+    def __iter__(self) -> Iterator[Route]:
+        yield from self._fixed.values()
+        yield from (route for _, route in self._patterns)
+
+
+def compile_route(name: str, config: SourceConfig, secrets: Secrets) -> Route:
+    """Compile one source. Raises RejectedInput `config.invalid` naming the source."""
+    preset = preset_of(config.verify) if config.verify is not None else None
+    signed: frozenset[str] = preset.scheme.signed_parts if preset is not None else frozenset()
+    event = config.event
+    path = config.path or f"/hooks/{name}"
+    return Route(
+        source=name,
+        path=path,
+        path_names=tuple(_pattern(name, path).groupindex),
+        methods=frozenset(config.methods),
+        max_body=int(config.max_body),
+        preset=preset,
+        verifier=_verifier(name, config, preset, secrets),
+        kept=_kept(config, preset),
+        id=_expression(event, "id"),
+        id_is_signed=event.id is not None and reads_only_signed(event.id, signed),
+        type=_expression(event, "type"),
+        subject=_expression(event, "subject"),
+        status=config.respond.status,
+        respond=_fixed_answer(config),
+    )
+
+
+def reads_only_signed(expression: str, signed: frozenset[str]) -> bool:
+    """Whether a CEL expression touches nothing of the request but its body and what the signature covers.
+
+    Decided from the text, and cautiously: `event` used in any other form than `event.field` counts as unsigned.
+    """
+    code = expression if "\\" in expression else _TEXT.sub('""', expression)
+    for use in _USE.finditer(code):
+        field = use.group(1)
+        if field is None:
+            return False
+        if field in _UNSIGNED and not _UNSIGNED[field] & signed:
+            return False
+    return True
+
+
+def _verifier(name: str, config: SourceConfig, preset: Preset | None, secrets: Secrets) -> Verifier | None:
+    if preset is None or config.verify is None:
+        return None
+    try:
+        values = [secrets.resolve(reference).get_secret_value() for reference in config.verify.secrets]
+        return Verifier(preset.scheme, values, config.verify.tolerance)
+    except RejectedInput as error:
+        raise RejectedInput(ErrorCode.CONFIG_INVALID, f"sources.{name}.verify.secrets: {error.message}") from error
+
+
+def _kept(config: SourceConfig, preset: Preset | None) -> frozenset[bytes]:
+    names = {*DEFAULT_HEADERS, *(name.lower() for name in config.headers)}
+    if preset is not None:
+        names |= {*preset.keep}
+        names -= {header.signature for header in preset.scheme.headers}
+    return frozenset(name.encode() for name in names if keepable(name))
+
+
+def keepable(name: str) -> bool:
+    """Whether a header (lower case) may be stored or shown to expressions: signatures and credentials never are."""
+    return name not in _SECRET_HEADERS and "signature" not in name
+
+
+def _expression(event: EventConfig, field: str) -> Expression | None:
+    text: str | None = getattr(event, field)
+    return EVENT.compile(text) if text is not None else None
+
+
+def _fixed_answer(config: SourceConfig) -> Answer | None:
+    respond = config.respond
+    if respond.body is None and respond.status not in {204, 205}:
+        return None
+    body = b"" if respond.status in {204, 205} else (respond.body or "").encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8")] if body else []
+    if respond.status != 204:
+        headers.append((b"content-length", str(len(body)).encode()))
+    return Answer(respond.status, headers, body)
+
+
+def _pattern(name: str, path: str) -> re.Pattern[str]:
+    """`/hooks/orders/{tenant}` as a pattern; a part never spans a slash."""
+    pieces = re.split(r"\{([A-Za-z_][A-Za-z0-9_]*)\}", path)
+    text = "".join(f"(?P<{piece}>[^/]+)" if index % 2 else re.escape(piece) for index, piece in enumerate(pieces))
+    if any(brace in piece for piece in pieces[::2] for brace in "{}"):
+        raise RejectedInput(ErrorCode.CONFIG_INVALID, f"sources.{name}.path: write parts as {{name}}")
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise RejectedInput(ErrorCode.CONFIG_INVALID, f"sources.{name}.path: a {{name}} comes twice") from error

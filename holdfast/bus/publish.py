@@ -1,0 +1,141 @@
+"""Storing on the bus: nothing counts as stored before JetStream's own acknowledgement names the stream.
+
+Flow: identify → **publish** ─PubAck→ answer; and: give up → **publish_dead_letter**. Same `Nats-Msg-Id` on every try.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from holdfast import ids
+from holdfast.bus.connect import Bus
+from holdfast.bus.errors import of_reply
+from holdfast.bus.requests import Requests
+from holdfast.bus.streams import (
+    DEAD_LETTERS,
+    EVENTS,
+    MAX_MESSAGE,
+    UNMATCHED,
+    Unmatched,
+    dead_letter_subject,
+    subject_for,
+    unmatched_subject,
+)
+from holdfast.contracts.dead_letter import DeadLetterRecord
+from holdfast.domain.events import Envelope
+from holdfast.errors import ErrorCode, RejectedInput, Unavailable
+
+HEADER_FRAME = len("NATS/1.0\r\n\r\n")
+MESSAGE_ID = "Nats-Msg-Id"
+EXPECTED_STREAM = "Nats-Expected-Stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Where a message lies. `duplicate`: it lay there before, and `sequence` is that of the first."""
+
+    stream: str
+    sequence: int
+    duplicate: bool
+
+
+class Publisher:
+    """Publishes over one inbox; make one per process and keep it."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._requests = Requests(bus)
+
+    async def publish(
+        self,
+        subject: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        expected: str | None,
+        timeout: timedelta,
+    ) -> Stored:
+        """Store one message and return where.
+
+        Raises RejectedInput `request.too_large`; Unavailable `bus.unavailable` (not connected; nothing was sent),
+        `bus.timeout` (outcome unknown), `bus.full`, `bus.misconfigured`.
+        """
+        sent = dict(headers)
+        if expected is not None:
+            sent[EXPECTED_STREAM] = expected
+        limit = self._bus.max_payload if expected is None else min(self._bus.max_payload, MAX_MESSAGE)
+        # headers count too, and a message over max_payload makes the server end the connection
+        size = len(body) + HEADER_FRAME + sum(len(k) + len(v.encode()) + 4 for k, v in sent.items())
+        if size > limit:
+            raise RejectedInput(ErrorCode.REQUEST_TOO_LARGE, f"{size} bytes as a message; the bus takes {limit}")
+        return _stored(await self._requests.request(subject, body, sent, timeout=timeout), expected)
+
+
+class EventPublisher:
+    """The gateway's hot path: accepted events into EVENTS."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._publisher = Publisher(bus)
+
+    async def publish_event(self, envelope: Envelope, *, timeout: timedelta) -> Stored:
+        """Store one event. Raises as `Publisher.publish` does."""
+        return await self._publisher.publish(
+            subject_for(envelope.source, envelope.id),
+            envelope.encode(),
+            {MESSAGE_ID: ids.message_id(envelope.source, envelope.id)},
+            expected=EVENTS,
+            timeout=timeout,
+        )
+
+
+async def publish_dead_letter(bus: Bus, record: DeadLetterRecord, *, timeout: timedelta) -> Stored:
+    """Store a dead letter: after it, whoever gave up is free. Raises as `Publisher.publish` does."""
+    return await _publisher(bus).publish(
+        dead_letter_subject(record),
+        record.model_dump_json(exclude_none=True).encode(),
+        {MESSAGE_ID: ids.fingerprint("dead-letter", record.id)},
+        expected=DEAD_LETTERS,
+        timeout=timeout,
+    )
+
+
+async def publish_unmatched(bus: Bus, record: Unmatched, *, timeout: timedelta) -> Stored:
+    """Record that no trigger wanted an event. Raises as `Publisher.publish` does."""
+    return await _publisher(bus).publish(
+        unmatched_subject(record.source, record.event_id),
+        record.model_dump_json(exclude_none=True).encode(),
+        {MESSAGE_ID: ids.fingerprint("unmatched", record.source, record.event_id)},
+        expected=UNMATCHED,
+        timeout=timeout,
+    )
+
+
+async def publish_message(  # noqa: PLR0913 - one message has this many parts
+    bus: Bus,
+    subject: str,
+    body: bytes,
+    message_id: str,
+    *,
+    timeout: timedelta,
+    headers: Mapping[str, str] | None = None,
+) -> Stored:
+    """Store a message in whichever stream takes `subject`: the action `nats`. Raises as `Publisher.publish` does."""
+    sent = {MESSAGE_ID: message_id, **(headers or {})}
+    return await _publisher(bus).publish(subject, body, sent, expected=None, timeout=timeout)
+
+
+def _publisher(bus: Bus) -> Publisher:
+    """Return the publisher that belongs to `bus`; it lives as long as the bus does."""
+    return bus.part(Publisher)
+
+
+def _stored(raw: bytes, expected: str | None) -> Stored:
+    reply, refusal = of_reply(raw)
+    if refusal is not None:
+        raise refusal
+    stream, sequence = (reply or {}).get("stream"), (reply or {}).get("seq")
+    if not isinstance(stream, str) or not isinstance(sequence, int):
+        raise Unavailable(ErrorCode.BUS_UNAVAILABLE, "the reply is no acknowledgement of JetStream")
+    if expected is not None and stream != expected:
+        raise Unavailable(ErrorCode.BUS_MISCONFIGURED, f"stored in the stream {stream}, not in {expected}")
+    return Stored(stream, sequence, bool((reply or {}).get("duplicate", False)))
