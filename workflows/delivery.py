@@ -14,11 +14,11 @@ from holdfast.contracts import names
 from holdfast.contracts.delivery import DeliverInput, DeliverResult, DeliveryInput, DeliveryResult
 from holdfast.domain.actions import WorkflowAction
 from holdfast.domain.retry import backoff
-from holdfast.errors import ErrorCode, bounded
+from holdfast.errors import ErrorCode
 from workflows import calls, narrate, policies, records
 from workflows.escalate import dead_letter, facts
 from workflows.inputs import NOTHING, Unreadable, read
-from workflows.outcomes import AttemptFailed, GaveUp, Outcome, activity_failed, is_cancellation
+from workflows.outcomes import AttemptFailed, GaveUp, Outcome, activity_failed, is_cancellation, unforeseen
 from workflows.supervise import supervise
 
 
@@ -35,15 +35,14 @@ class EventDelivery:
         try:
             outcome = await _carry_out(given)
         except (asyncio.CancelledError, FailureError) as error:
-            if not is_cancellation(error):
-                raise
+            if not (is_cancellation(error) and calls.cancel_requested()):
+                raise await dead_letter(records.of_delivery(given, unforeseen(error), facts())) from None
             # the cancellation is spent here: what is awaited from now on is not cancelled again
             text = "somebody cancelled the delivery; an attempt that was under way may still have arrived"
             await dead_letter(records.of_delivery(given, GaveUp(ErrorCode.DELIVERY_CANCELLED, text), facts()))
             raise
         except tuple(policies.FAILURE_TYPES) as error:
-            text = bounded(f"{type(error).__name__}: {error}")
-            outcome = GaveUp(ErrorCode.DEFECT, text)
+            outcome = unforeseen(error)
         if isinstance(outcome, GaveUp):
             raise await dead_letter(records.of_delivery(given, outcome, facts()))
         return outcome

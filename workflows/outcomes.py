@@ -111,6 +111,11 @@ def redrive_failed(error: FailureError) -> tuple[str, str]:
     return child_failed(error)
 
 
+def unforeseen(error: BaseException) -> GaveUp:
+    """Read what no step foresaw: a defect of ours, which ends as a dead letter like everything else."""
+    return GaveUp(ErrorCode.DEFECT, bounded(f"{type(error).__name__}: {error}"))
+
+
 def is_cancellation(error: BaseException) -> bool:
     """Whether `error` says that something was cancelled; whether that was this run, the run knows."""
     return isinstance(error, asyncio.CancelledError | CancelledError) or (
