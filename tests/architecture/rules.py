@@ -9,7 +9,7 @@ from tests.architecture.sources import Source
 Rule = Callable[[Source], list[str]]
 
 MAX_LINES = 400  # of a file
-MAX_FUNCTION = 60  # lines, docstring and all; the aim is 40
+MAX_FUNCTION = 60  # lines of body, docstring and all; the aim is 40
 
 ONE_IMPORTER = {
     "opentelemetry": ("holdfast/telemetry/",),
@@ -78,7 +78,7 @@ def long_functions(source: Source) -> list[str]:
     found = []
     for node in ast.walk(source.tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            length = (node.end_lineno or node.lineno) - node.body[0].lineno + 1
             if length > MAX_FUNCTION:
                 found.append(f"{source.path}:{node.lineno}: {node.name} has {length} lines, at most {MAX_FUNCTION}")
     return found

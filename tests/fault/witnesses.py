@@ -6,10 +6,10 @@ from collections import defaultdict
 from datetime import timedelta
 from pathlib import Path
 
-from holdfast.bus.lookup import find_dead_letters
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from holdfast.bus.connect import Bus
+from holdfast.bus.lookup import find_dead_letters
 from holdfast.contracts import names
 from tests.fault.ledger import Witnesses
 

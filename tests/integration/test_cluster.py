@@ -1,25 +1,35 @@
-"""deploy/nats/nats.conf makes a cluster: three real servers from it, on loopback, with one of them killed."""
+"""The cluster of docker-compose.yml: three real servers from deploy/nats/nats.conf, with Holdfast's own bus on them."""
 
 import contextlib
+import functools
 import json
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-import nats
-import nats.errors
 import pytest
-from nats.aio.client import Client
-from nats.js.api import StorageType, StreamConfig
+from pydantic import SecretStr
 
+from holdfast.bus.connect import Bus
+from holdfast.bus.fsync import verify_fsync
+from holdfast.bus.publish import EventPublisher
+from holdfast.bus.streams import EVENTS
+from holdfast.bus.topology import ensure_streams
+from holdfast.domain.events import Envelope
+from holdfast.domain.quantities import Size
+from holdfast.domain.streams import GIB, BusConfig, EventsStreamConfig, StreamsConfig
 from holdfast.embedded.servers import binary, free_ports
+from holdfast.errors import Unavailable
+from holdfast.ids import sha256_hex
+from holdfast.settings.process import ProcessSettings
 from tests.conftest import assert_eventually
 from tests.servers import Server, answers
 from tests.unit.deployment.composed import ROOT, services
 
 pytestmark = pytest.mark.integration
 NODES = 3
+CONFIG = BusConfig(replicas=NODES, streams=StreamsConfig(events=EventsStreamConfig(max_bytes=Size(GIB // 8))))
 
 
 @dataclass(frozen=True)
@@ -35,102 +45,105 @@ class Node:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Node]]:
     """Start three servers from the file as it is, but for addresses and directories."""
     directory = tmp_path_factory.mktemp("cluster")
-    clients, monitors, routes = (free_ports(NODES * 3)[i::3] for i in range(3))
-    environment = _environment()
-    password = environment["NATS_CLUSTER_PASSWORD"]
-    environment["NATS_ROUTES"] = str([f"nats-route://cluster:{password}@127.0.0.1:{port}" for port in routes]).replace(
-        "'", '"'
-    )
-    nodes = []
+    free = free_ports(3 * NODES)
+    ports = [free[number::NODES] for number in range(NODES)]
+    password = _environment()["NATS_CLUSTER_PASSWORD"]
+    routes = [f"nats-route://cluster:{password}@127.0.0.1:{route}" for _, _, route in ports]
     with contextlib.ExitStack() as stack:
-        for number, (client, monitor, route) in enumerate(zip(clients, monitors, routes, strict=True), start=1):
-            text = (ROOT / "deploy" / "nats" / "nats.conf").read_text()
-            for fixed, own in (("4222", client), ("8222", monitor), ("6222", route)):
-                text = text.replace(f'"0.0.0.0:{fixed}"', f'"127.0.0.1:{own}"')
-            text = text.replace('"/data"', f'"{directory}/store-{number}"')
-            config = directory / f"nats-{number}.conf"
-            config.write_text(text)
-            own_environment = environment | {"NATS_SERVER_NAME": f"nats-{number}"}
-            command = [
-                "env",
-                *(f"{k}={v}" for k, v in own_environment.items()),
-                binary("nats-server"),
-                "-c",
-                str(config),
-            ]
-            address = f"http://127.0.0.1:{monitor}"
-            server = Server(command, directory / f"{number}.log", lambda at=address: answers(f"{at}/varz"))
-            stack.callback(server.kill)
-            server.start()
-            nodes.append(Node(server, f"nats://127.0.0.1:{client}", address))
+        nodes = [_node(directory / f"nats-{number + 1}", ports[number], routes) for number in range(NODES)]
+        for node in nodes:
+            stack.callback(node.server.kill)
+            node.server.start()
         yield nodes
 
 
-async def test_every_node_syncs_before_it_answers(cluster: list[Node]) -> None:
-    """`sync_interval: always` is in force on each server: a PubAck means on disk, on a quorum."""
-    for node in cluster:
-        assert _json(f"{node.monitor}/jsz?config=1")["config"]["sync_always"] is True
+def _node(directory: Path, ports: list[int], routes: list[str]) -> Node:
+    directory.mkdir()
+    text = (ROOT / "deploy" / "nats" / "nats.conf").read_text().replace('"/data"', f'"{directory}/store"')
+    for fixed, own in zip((4222, 8222, 6222), ports, strict=True):
+        text = text.replace(f'"0.0.0.0:{fixed}"', f'"127.0.0.1:{own}"')
+    config = directory / "nats.conf"
+    config.write_text(text)
+    environment = _environment() | {"NATS_SERVER_NAME": directory.name, "NATS_ROUTES": json.dumps(routes)}
+    given = [f"{name}={value}" for name, value in environment.items()]
+    command = ["env", *given, binary("nats-server"), "--config", str(config)]
+    monitor = f"http://127.0.0.1:{ports[1]}"
+    ready = functools.partial(answers, f"{monitor}/varz")
+    return Node(Server(command, directory / "log", ready), f"nats://127.0.0.1:{ports[0]}", monitor)
+
+
+@pytest.fixture
+async def bus(cluster: list[Node]) -> AsyncIterator[Bus]:
+    """Connect as a process would whose NATS_URL names all three."""
+    opened = Bus.from_settings(_settings(cluster), "test")
+    await opened.start()
+    try:
+        await opened.connected(timedelta(seconds=20))
+        yield opened
+    finally:
+        await opened.close()
+
+
+async def test_streams_are_kept_three_times_and_synced(cluster: list[Node], bus: Bus) -> None:
+    """Holdfast makes its streams with three replicas, and finds that every server syncs before it acknowledges."""
+    await assert_eventually(functools.partial(_ensured, bus), within=60, why="the cluster elects its leaders")
+    assert (await bus.jetstream.stream_info(EVENTS)).config.num_replicas == NODES
+    await verify_fsync(bus, _settings(cluster), CONFIG)
 
 
 async def test_nobody_enters_without_the_password(cluster: list[Node]) -> None:
-    """A client without credentials is refused."""
-    with pytest.raises(nats.errors.Error):
-        await _connect(cluster, password="p-guessed")
-
-
-async def test_one_server_may_die(cluster: list[Node]) -> None:
-    """A stream kept three times goes on acknowledging while its leader is dead, and loses nothing."""
-    client = await _connect(cluster, _environment()["NATS_PASSWORD"])
+    """A process with a wrong password does not get in."""
+    guessed = Bus.from_settings(_settings(cluster, "p-guessed"), "intruder")
+    await guessed.start()
     try:
-        await assert_eventually(lambda: _created(client), within=60, why="the cluster elects a leader")
-        stream = client.jetstream()
-        await assert_eventually(lambda: _stored(client), within=30, why="the stream elects a leader")
-        leader = (await stream.stream_info("PROBE")).cluster
-        assert leader is not None
-        dead = cluster[int(str(leader.leader).removeprefix("nats-")) - 1]
-        before = (await stream.stream_info("PROBE")).state.messages
-        dead.server.kill()
-        await assert_eventually(lambda: _stored(client), within=60, why="the others elect a leader and acknowledge")
-        assert (await stream.stream_info("PROBE")).state.messages >= before + 1
-        dead.server.start()
+        with pytest.raises(Unavailable):
+            await guessed.connected(timedelta(seconds=2))
     finally:
-        await client.close()
+        await guessed.close()
 
 
-async def _connect(cluster: list[Node], password: str) -> Client:
-    async def ignore(_: Exception) -> None:
-        """Connection losses are what this test is about."""
+async def test_one_server_may_die(cluster: list[Node], bus: Bus) -> None:
+    """With the leader of EVENTS killed, events are stored again within a minute, and none stored before is lost."""
+    await assert_eventually(functools.partial(_ensured, bus), within=60, why="the cluster elects its leaders")
+    stored = [await _publish(bus, f"before-{number}") for number in range(20)]
+    assert all(stored)
+    leader = (await bus.jetstream.stream_info(EVENTS)).cluster
+    assert leader is not None
+    dead = cluster[int(str(leader.leader).removeprefix("nats-")) - 1]
+    dead.server.kill()
+    await assert_eventually(functools.partial(_publish, bus, "after"), within=60, why="the others take over")
+    messages = (await bus.jetstream.stream_info(EVENTS)).state.messages
+    dead.server.start()
+    assert messages == 21
 
-    return await nats.connect(
-        servers=[node.url for node in cluster],
-        user="holdfast",
-        password=password,
-        error_cb=ignore,
-        allow_reconnect=password == _environment()["NATS_PASSWORD"],
-        max_reconnect_attempts=-1 if password == _environment()["NATS_PASSWORD"] else 1,
-        reconnect_time_wait=0.2,  # type: ignore[arg-type] # it is slept on: fractions are fine
-    )
 
-
-async def _created(client: Client) -> bool:
-    plan = StreamConfig(name="PROBE", subjects=["probe"], storage=StorageType.FILE, num_replicas=NODES)
+async def _ensured(bus: Bus) -> bool:
     try:
-        await client.jetstream().add_stream(plan)
-    except nats.errors.Error:
+        await ensure_streams(bus, CONFIG)
+    except Unavailable:
         return False
     return True
 
 
-async def _stored(client: Client) -> bool:
+async def _publish(bus: Bus, event_id: str) -> bool:
+    now = datetime.now(UTC)
+    envelope = Envelope(
+        id=event_id, source="probe", type="t", time=now, received_at=now, body="x", body_sha256=sha256_hex(b"x")
+    )
     try:
-        return (await client.jetstream().publish("probe", b"x", timeout=1)).stream == "PROBE"
-    except nats.errors.Error:
+        await EventPublisher(bus).publish_event(envelope, timeout=timedelta(seconds=2))
+    except Unavailable:
         return False
+    return True
 
 
-def _json(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=5) as response:
-        return json.load(response)
+def _settings(cluster: list[Node], password: str | None = None) -> ProcessSettings:
+    return ProcessSettings(
+        nats_url=",".join(node.url for node in cluster),
+        nats_monitor_url=",".join(node.monitor for node in cluster),
+        nats_user="holdfast",
+        nats_password=SecretStr(password or _environment()["NATS_PASSWORD"]),
+    )
 
 
 def _environment() -> dict[str, str]:
