@@ -160,7 +160,7 @@ def test_hmac_takes_every_field_of_its_configuration(unit: str, written: str) ->
         assert code(verifier.verify(other, NOW)) is ErrorCode.SIGNATURE_INVALID
 
 
-@pytest.mark.parametrize("text", ["", "now", "-5", "1e9", "99999999999999999999", "2026-01-02T03:04:05", "é", "١"])
+@pytest.mark.parametrize("text", ["", "now", "-5", "1e9", "99999999999999999999", "2026-01-02T03:04:05", "é", "\u0661"])
 def test_a_signed_time_that_cannot_be_read_is_invalid(text: str) -> None:
     """Whatever a sender signs as its time, the answer is a verdict."""
     for unit in ("s", "ms", "rfc3339"):
