@@ -80,7 +80,7 @@ class Consumer:
         self._frames: asyncio.Queue[Msg] = asyncio.Queue()
         self._working: set[asyncio.Task[None]] = set()
         self._freed = asyncio.Event()
-        self.healthy = False  # a pull was answered since the last fault
+        self.fault = "no pull was answered yet"  # why it does not consume; empty when it does
 
     async def run(self, gate: Callable[[], Awaitable[None]], repair: Callable[[], Awaitable[None]]) -> None:
         """Consume until cancelled.
@@ -97,7 +97,7 @@ class Consumer:
                 await gate()
                 await self._pull(await self._room())
             except HoldfastError as fault:
-                broken, self.healthy = True, False
+                broken, self.fault = True, fault.message
                 log.warning("bus.consume_fault", extra={"consumer": self._plan.name, "reason": str(fault)})
                 await asyncio.sleep(REPAIR_WAIT.total_seconds())
 
@@ -139,7 +139,7 @@ class Consumer:
                     frame = await self._frames.get()
             except TimeoutError:
                 raise Unavailable(ErrorCode.BUS_TIMEOUT, "the bus fell silent during a pull") from None
-            self.healthy = True
+            self.fault = ""
             if frame.reply.startswith(_ACK):
                 batch -= 1
                 self._begin(self._message(frame))
