@@ -44,9 +44,7 @@ async def test_a_frozen_bus_is_503_within_the_deadline_and_nothing_is_lost(
         own_nats.send(signal.SIGSTOP)
         try:
             began = time.monotonic()
-            answers = await asyncio.gather(
-                *(gateway.github(json_body(delivery=f"f-{n}"), f"f-{n}") for n in range(5))
-            )
+            answers = await asyncio.gather(*(gateway.github(json_body(delivery=f"f-{n}"), f"f-{n}") for n in range(5)))
             took = time.monotonic() - began
         finally:
             own_nats.send(signal.SIGCONT)
