@@ -1,8 +1,9 @@
-"""`holdfast gateway`: take webhooks in. Flow: settings → configuration → **gateway.process.run**."""
+"""`holdfast gateway`: take webhooks in. Flow: settings → configuration → role → **gateway.process.run**."""
 
 import typer
 
 from holdfast.cli.options import ConfigOption
+from holdfast.cli.role import run_role
 from holdfast.settings.file import load_config
 from holdfast.settings.runtime import load_settings
 
@@ -19,4 +20,5 @@ def gateway(config: ConfigOption = None) -> None:
     from gateway import process  # noqa: PLC0415 - only where it runs: `holdfast --help` imports this module
 
     settings = load_settings(config)
-    process.run(settings, load_config(settings.config))
+    loaded = load_config(settings.config)
+    run_role("gateway", settings, lambda metrics: process.run(settings, loaded, metrics))

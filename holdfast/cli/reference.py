@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from annotated_types import Ge, Le
 from pydantic import BaseModel, ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 
@@ -21,13 +22,7 @@ Generated from the models by `make docs`; do not edit.
 
 Holdfast reads one file, `holdfast.yaml`, which is the same on every machine, and the environment, which says where
 the servers are. `holdfast check` reports every error of the file at once, with its line. Unknown keys are errors.
-For completion in an editor, begin the file with
-
-```yaml
-# yaml-language-server: $schema=https://raw.githubusercontent.com/…/docs/holdfast.schema.json
-```
-
-or point the editor at `docs/holdfast.schema.json`.
+Editors that are pointed at `docs/holdfast.schema.json` complete and explain it.
 
 Durations are written with a unit: `500ms`, `30s`, `5m`, `1h30m`, `7d`. Sizes: `128KiB`, `10GiB`, or plain bytes.
 A secret is never written into the file: `env:NAME` is read from the environment, `file:PATH` from a file (relative
@@ -62,11 +57,13 @@ def render_reference() -> str:
 
 def render_schema() -> str:
     """Return docs/holdfast.schema.json, for editors."""
-    schema = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **HoldfastConfig.model_json_schema(mode="validation"),
-        "title": "holdfast.yaml",
-    }
+    schema = HoldfastConfig.model_json_schema(mode="validation")
+    for model, name in (("TriggerConfig", "on"), ("ScheduleConfig", "cron")):
+        # one text stands for a list of one; the model reads it so before it validates, and the schema cannot know
+        properties = schema["$defs"][model]["properties"]
+        many = {key: properties[name].pop(key) for key in ("type", "items", "minItems") if key in properties[name]}
+        properties[name]["anyOf"] = [{"type": "string"}, many]
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "holdfast.yaml"}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -96,7 +93,7 @@ def _table(model: type[BaseModel], path: str) -> Iterator[str]:
     for name, field in model.model_fields.items():
         inner, keyed = _model_in(field.annotation)
         place = f"{path}.{name}".lstrip(".") + (".NAME" if keyed else "")
-        kind = f"[{'named entries' if keyed else 'section'}](#{_anchor(place)})" if inner else _type(field.annotation)
+        kind = f"[{'named entries' if keyed else 'section'}](#{_anchor(place)})" if inner else _kind(field)
         yield f"| `{name}` | {kind} | {_default(field, section=inner is not None)} | {_cell(field.description or '')} |"
     yield ""
 
@@ -107,8 +104,18 @@ def _environment() -> Iterator[str]:
     for name, field in ProcessSettings.model_fields.items():
         variable = field.validation_alias if isinstance(field.validation_alias, str) else f"HOLDFAST_{name.upper()}"
         default = _default(field, section=False)
-        yield f"| `{variable}` | {_type(field.annotation)} | {default} | {_cell(field.description or '')} |"
+        yield f"| `{variable}` | {_kind(field)} | {default} | {_cell(field.description or '')} |"
     yield ""
+
+
+def _kind(field: FieldInfo) -> str:
+    """Return the type, with its bounds where it has some."""
+    bounds = {type(limit): limit for limit in field.metadata}
+    low, high = bounds.get(Ge), bounds.get(Le)
+    kind = _type(field.annotation)
+    if low is not None and high is not None:
+        return f"{kind}, {low.ge} to {high.le}"
+    return f"{kind}, at least {low.ge}" if low is not None else kind
 
 
 def _type(annotation: Any) -> str:

@@ -20,8 +20,13 @@ from holdfast.embedded.layout import with_ports
 from holdfast.embedded.ports import Ports
 from holdfast.embedded.stack import EmbeddedStack
 from holdfast.embedded.starter import write_starter
+from holdfast.errors import HoldfastError
 from holdfast.settings.file import LoadedConfig, load_config
 from holdfast.settings.process import ProcessSettings
+from holdfast.settings.runtime import load_settings
+from holdfast.temporal import schedules
+from holdfast.temporal.connect import connect
+from holdfast.temporal.schedules import Change
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -100,28 +105,25 @@ def _listen(stack: EmbeddedStack) -> asyncio.Event:
 
 
 async def _apply_schedules(stack: EmbeddedStack, loaded: LoadedConfig, out: Console) -> None:
-    """Make Temporal's schedules those of the configuration."""
+    """Make Temporal's schedules those of the file. What Temporal refuses is told and holds nothing else up."""
+    try:
+        client = await connect(load_settings(data_dir=stack.data_dir))
+        entries = await schedules.apply(client, loaded.config.schedules)
+    except HoldfastError as error:
+        out.print(f"[yellow]warning:[/yellow] schedules were not applied: {escape(error.message)}")
+        return
+    for entry in entries:
+        if entry.change is not Change.KEEP:
+            note = f" ({entry.reason})" if entry.reason else ""
+            out.print(escape(f"  schedule {entry.name}: {entry.change}{note}"))
 
 
 def show_stack(stack: EmbeddedStack, loaded: LoadedConfig, out: Console) -> None:
     """Print where everything is, and a line to try it."""
-    layout = stack.layout
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ignore")
-    rows = {
-        "webhooks": "  ".join(_hooks(stack.gateway_url, loaded)) or f"{stack.gateway_url}/hooks/… (no source yet)",
-        "Temporal UI": stack.ui_url,
-        "Temporal": stack.temporal_address,
-        "NATS": stack.nats_url
-        + (f"  (password in {_short(stack.data_dir / 'credentials.json')})" if layout.own_nats else ""),
-        "metrics": f"{stack.gateway_ops_url}/metrics  {stack.worker_ops_url}/metrics",
-        "health": f"{stack.gateway_ops_url}/healthz/ready  {stack.worker_ops_url}/healthz/ready",
-        "data": _short(stack.data_dir),
-        "logs": _short(stack.data_dir / "logs"),
-        "configuration": _short(stack.config),
-    }
-    for name, text in rows.items():
+    table.add_column(overflow="fold")
+    for name, text in _rows(stack, loaded):
         table.add_row(name, escape(text))
     out.print()
     out.print(table)
@@ -135,8 +137,16 @@ def show_stack(stack: EmbeddedStack, loaded: LoadedConfig, out: Console) -> None
     out.print("\nReady. Ctrl-C stops everything.")
 
 
-def _hooks(gateway: str, loaded: LoadedConfig) -> list[str]:
-    return [f"{gateway}{source.path or f'/hooks/{name}'}" for name, source in loaded.config.sources.items()]
+def _rows(stack: EmbeddedStack, loaded: LoadedConfig) -> list[tuple[str, str]]:
+    """One address per row, so that a narrow terminal cuts none."""
+    hooks = [f"{stack.gateway_url}{source.path or f'/hooks/{name}'}" for name, source in loaded.config.sources.items()]
+    rows = [("webhooks" if at == 0 else "", url) for at, url in enumerate(hooks or ["none: no source is configured"])]
+    rows += [("Temporal UI", stack.ui_url), ("Temporal", stack.temporal_address), ("NATS", stack.nats_url)]
+    if stack.layout.own_nats:
+        rows.append(("  password in", _short(stack.data_dir / "credentials.json")))
+    rows += [("metrics", f"{url}/metrics") for url in (stack.gateway_ops_url, stack.worker_ops_url)]
+    rows += [("data", _short(stack.data_dir)), ("logs", _short(stack.data_dir / "logs"))]
+    return [*rows, ("configuration", _short(stack.config))]
 
 
 def _short(path: Path) -> str:

@@ -1,8 +1,9 @@
-"""`holdfast worker`: turn stored events into deliveries. Flow: settings → configuration → **workers.worker.run**."""
+"""`holdfast worker`: events become deliveries. Flow: settings → configuration → role → **workers.worker.run**."""
 
 import typer
 
 from holdfast.cli.options import ConfigOption
+from holdfast.cli.role import run_role
 from holdfast.settings.file import load_config
 from holdfast.settings.runtime import load_settings
 
@@ -19,4 +20,5 @@ def worker(config: ConfigOption = None) -> None:
     from workers import worker as process  # noqa: PLC0415 - only where it runs: `holdfast --help` imports this module
 
     settings = load_settings(config)
-    process.run(settings, load_config(settings.config))
+    loaded = load_config(settings.config)
+    run_role("worker", settings, lambda metrics: process.run(settings, loaded, metrics))
