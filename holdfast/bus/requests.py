@@ -34,7 +34,9 @@ class Requests:
         """How many requests wait for their reply."""
         return len(self._waiting)
 
-    async def request(self, subject: str, payload: bytes, headers: dict[str, str], *, timeout: timedelta) -> bytes:
+    async def request(
+        self, subject: str, payload: bytes, headers: dict[str, str] | None = None, *, timeout: timedelta
+    ) -> bytes:
         """Return the reply's bytes.
 
         Raises Unavailable: `bus.unavailable` at once when not connected (nothing is buffered) or when nobody answers

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from holdfast.contracts.delivery import Attempt, DeliveryInput, Redrive
+from holdfast.contracts.scheduled import ScheduledInput
 from holdfast.domain.actions import DeliverySpec
 from holdfast.domain.deadletters import CaseState, Stage
 from holdfast.domain.events import Envelope
@@ -30,6 +31,7 @@ class DeadLetterRecord(BaseModel):
     envelope: Envelope | None = None
     spec: DeliverySpec | None = None
     raw_base64: str | None = None  # stage decode: the bytes as they were found
+    tick: ScheduledInput | None = None  # stage schedule: what should have become an event
     attempts: tuple[Attempt, ...] = ()
     attempt_count: int = 0
     workflow_id: str | None = None

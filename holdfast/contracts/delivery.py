@@ -93,3 +93,12 @@ class InspectChildResult(BaseModel):
     failing_attempts: int = 0  # workflow task attempts that failed before the first success
     cause: str = ""
     age: Duration
+
+
+class TerminateChildInput(BaseModel):
+    """Input of `terminate_child`."""
+
+    model_config = _FROZEN
+
+    workflow_id: str
+    reason: str

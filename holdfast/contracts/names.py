@@ -10,6 +10,7 @@ SCHEDULED_EVENT = "ScheduledEvent"
 # activities
 DELIVER = "deliver"
 INSPECT_CHILD = "inspect_child"
+TERMINATE_CHILD = "terminate_child"
 RECORD_DEAD_LETTER = "record_dead_letter"
 PREPARE_REDRIVE = "prepare_redrive"
 REPUBLISH = "republish"

@@ -1,10 +1,12 @@
 """Payloads of `ScheduledEvent`: one tick of a schedule becomes one event on the bus."""
 
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
+_BASIC = "%Y%m%dT%H%M%SZ"
 
 
 class ScheduledInput(BaseModel):
@@ -39,3 +41,13 @@ class ScheduledResult(BaseModel):
     event_id: str
     sequence: int
     duplicate: bool
+
+
+def tick_event_id(nominal: datetime) -> str:
+    """Return the event id of a tick: its nominal time in UTC, `20261120T030000Z`."""
+    return nominal.astimezone(UTC).strftime(_BASIC)
+
+
+def nominal_time(event_id: str) -> datetime:
+    """Read a nominal time back from a tick's event id. Raises ValueError for anything else."""
+    return datetime.strptime(event_id, _BASIC).replace(tzinfo=UTC)

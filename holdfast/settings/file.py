@@ -74,9 +74,7 @@ def load_config(file: Path) -> LoadedConfig:
     config, problems = _validate(tree)
     problems += [
         ConfigProblem(".".join(map(str, path)), message, _line(tree, path), hint)
-        for path, message, hint in _cross_checks(
-            config, names=[*_section(tree, "sources"), *_section(tree, "schedules")]
-        )
+        for path, message, hint in (*_cross_checks(config), *_trigger_checks(tree))
     ]
     if problems:
         raise ConfigError(file, problems)
@@ -202,7 +200,7 @@ def _did_you_mean(name: str, known: list[str]) -> str:
 _Finding = tuple[tuple[int | str, ...], str, str]
 
 
-def _cross_checks(config: HoldfastConfig, names: list[str]) -> Iterator[_Finding]:
+def _cross_checks(config: HoldfastConfig) -> Iterator[_Finding]:
     """Find what no single field can know: names, references, expressions."""
     for section in ("sources", "triggers", "schedules"):
         for name in getattr(config, section):
@@ -212,14 +210,23 @@ def _cross_checks(config: HoldfastConfig, names: list[str]) -> Iterator[_Finding
         yield ("schedules", name), "a source has the same name", "their events could not be told apart"
     yield from _routes(config)
     yield from _expressions(config)
-    for name, trigger in config.triggers.items():
-        for source in trigger.on:
-            if source not in names:
+
+
+def _trigger_checks(tree: CommentedMap) -> Iterator[_Finding]:
+    """Check references and filters as they stand in the file, also of triggers that are wrong elsewhere."""
+    names = [*_section(tree, "sources"), *_section(tree, "schedules")]
+    for name, entry in _section(tree, "triggers").items():
+        fields = entry if isinstance(entry, dict) else {}
+        on, when = fields.get("on"), fields.get("when")
+        for source in on if isinstance(on, list) else [on]:
+            if isinstance(source, str) and source not in names:
                 yield (
                     ("triggers", name, "on"),
                     f"there is no source or schedule {source!r}",
                     _did_you_mean(source, names),
                 )
+        if isinstance(when, str):
+            yield from _compiles(EVENT, when, ("triggers", name, "when"), {"BOOL", "DYN"})
 
 
 def _routes(config: HoldfastConfig) -> Iterator[_Finding]:
@@ -238,8 +245,6 @@ def _expressions(config: HoldfastConfig) -> Iterator[_Finding]:
             if text is not None:
                 yield from _compiles(EVENT, text, ("sources", name, "event", field))
     for name, trigger in config.triggers.items():
-        if trigger.when is not None:
-            yield from _compiles(EVENT, trigger.when, ("triggers", name, "when"), {"BOOL", "DYN"})
         for text in expressions(trigger.run):
             yield from _compiles(EVENT, text, ("triggers", name, "run"))
     for name, schedule in config.schedules.items():

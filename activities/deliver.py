@@ -1,0 +1,95 @@
+"""The activity `deliver`: one attempt at an action, whatever its kind; the wait before the next is worked out here.
+
+Flow: EventDelivery → **deliver** → http | nats | log. Attempts are numbered through; the log of those that failed goes
+along in heartbeat details between attempts, and in the failure at the end.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio import activity
+
+from activities import log as log_target
+from activities.boundary import classify, is_permanent, translate
+from activities.http import HttpTarget
+from activities.nats import NatsTarget
+from activities.target import Receipt, Shipment
+from holdfast.clock import Clock
+from holdfast.contracts import names
+from holdfast.contracts.attempts import append, failed, lost, read_log
+from holdfast.contracts.delivery import Attempt, DeliverInput, DeliverResult
+from holdfast.domain.actions import HttpAction, LogAction, NatsAction
+from holdfast.domain.retry import backoff
+from holdfast.errors import Defect, ErrorCode, HoldfastError
+from holdfast.telemetry.metrics import Metrics
+from holdfast.telemetry.names import SPAN_DELIVER
+from holdfast.telemetry.tracing import span
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Carries out attempts."""
+
+    http: HttpTarget
+    nats: NatsTarget
+    metrics: Metrics
+    clock: Clock
+
+    @activity.defn(name=names.DELIVER)
+    async def deliver(self, given: DeliverInput) -> DeliverResult:
+        """Make one attempt.
+
+        Fails with ApplicationError: type is an error code, details the log of failed attempts, `next_retry_delay` the
+        wait that the trigger's policy and the target's Retry-After ask for.
+        """
+        number = given.prior_attempts + activity.info().attempt
+        trigger = given.spec.trigger
+        try:
+            receipt = await self._send(given, number)
+        except Exception as error:  # noqa: BLE001 - every error is classified, counted and translated
+            raise self._failed(given, number, classify(error)) from None
+        self.metrics.attempted(trigger, "delivered")
+        self.metrics.delivered(trigger, (self.clock.now() - given.envelope.received_at).total_seconds())
+        return DeliverResult(attempt=number, summary=receipt.summary, result=receipt.result)
+
+    async def _send(self, given: DeliverInput, number: int) -> Receipt:
+        event = given.envelope
+        with span(
+            SPAN_DELIVER.name,
+            traceparent=event.traceparent,
+            tracestate=event.tracestate,
+            kind="client",
+            trigger=given.spec.trigger,
+            delivery=given.delivery,
+            attempt=number,
+        ) as current:
+            shipment = Shipment(given.delivery, event, current.traceparent, current.tracestate)
+            match given.spec.action:
+                case HttpAction() as action:
+                    return await self.http.send(action, shipment)
+                case NatsAction() as action:
+                    return await self.nats.send(action, shipment)
+                case LogAction() as action:
+                    return log_target.write(action, shipment)
+                case _:
+                    raise Defect(ErrorCode.DEFECT, f"no activity carries out the action {given.spec.action.kind}")
+
+    def _failed(self, given: DeliverInput, number: int, error: HoldfastError) -> Exception:
+        """Count a failed attempt, keep it for the next one, and say how long to wait."""
+        policy, permanent = given.spec.retry, is_permanent(error)
+        self.metrics.attempted(given.spec.trigger, "permanent" if permanent else "transient")
+        if not permanent and number < policy.max_attempts:
+            self.metrics.retried(given.spec.trigger, error.code)
+        log = self._log(given, number)
+        log = append(log, failed(number, self.clock.now(), error.code, error.message))
+        wait: timedelta | None = None
+        if not permanent:
+            wait = backoff(policy, number, seed=given.delivery, retry_after=error.retry_after)
+        if not activity.info().is_local:
+            activity.heartbeat([one.model_dump(mode="json") for one in log])
+        return translate(error, ([one.model_dump(mode="json") for one in log],), next_retry_delay=wait)
+
+    def _log(self, given: DeliverInput, number: int) -> tuple[Attempt, ...]:
+        """Return what earlier attempts of this activity left; one that left nothing is entered as lost."""
+        log = read_log(activity.info().heartbeat_details)
+        return lost(log, before=number, since=given.prior_attempts + 1, at=self.clock.now())

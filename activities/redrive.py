@@ -1,0 +1,136 @@
+"""The activities behind a redrive: decide anew what the event should do, or put unreadable bytes back on the bus.
+
+Flow: DeadLetter → **prepare_redrive** → EventDelivery; or: DeadLetter → **republish** → stream EVENTS.
+"""
+
+import base64
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from temporalio import activity
+
+from activities.boundary import boundary
+from activities.publish import Ticks
+from holdfast import ids
+from holdfast.bus.connect import Bus
+from holdfast.bus.publish import publish_message
+from holdfast.bus.streams import subject_for
+from holdfast.contracts import names
+from holdfast.contracts.dead_letter import (
+    DeadLetterRecord,
+    PrepareRedriveInput,
+    PrepareRedriveResult,
+    RepublishInput,
+)
+from holdfast.contracts.delivery import DeliveryInput
+from holdfast.contracts.scheduled import ScheduledInput, nominal_time
+from holdfast.domain.actions import DeliverySpec
+from holdfast.domain.bodies import parse_json
+from holdfast.domain.events import Envelope, decode_envelope, pack_body
+from holdfast.domain.expressions import EVENT
+from holdfast.domain.matching import Matched, Passed, Undecidable
+from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput
+from holdfast.settings.file import LoadedConfig
+
+TIMEOUT = timedelta(seconds=8)  # below the attempt's 10 s, so that the reason is ours
+
+
+@dataclass(frozen=True, slots=True)
+class Redrives:
+    """Prepares redrives with the configuration as it is now."""
+
+    bus: Bus
+    loaded: LoadedConfig
+    ticks: Ticks
+
+    @activity.defn(name=names.PREPARE_REDRIVE)
+    async def prepare_redrive(self, given: PrepareRedriveInput) -> PrepareRedriveResult:
+        """Decide anew. Fails for good where the event cannot be decided: the case opens again and says why."""
+        with boundary():
+            envelope = edited(given.record, given.body)
+            spec = self._decide(given.record, envelope)
+            if isinstance(spec, str):
+                return PrepareRedriveResult(reason=spec)
+            delivery = DeliveryInput(
+                envelope=envelope, spec=spec, sequence=given.record.sequence, redrive=given.redrive
+            )
+            return PrepareRedriveResult(delivery=delivery)
+
+    @activity.defn(name=names.REPUBLISH)
+    async def republish(self, given: RepublishInput) -> None:
+        """Put it back on the bus under an identity of its own, so that nothing takes it for the message it was."""
+        record = given.record
+        with boundary():
+            if record.tick is not None and record.envelope is None:
+                await self.ticks.publish(*self._tick(record, given.body))
+                return
+            body = _raw(record, given.body)
+            await publish_message(
+                self.bus,
+                _subject(record, body),
+                body,
+                ids.fingerprint("redrive", ids.redrive_id(record.id, given.redrive.number)),
+                timeout=TIMEOUT,
+            )
+
+    def _decide(self, record: DeadLetterRecord, envelope: Envelope) -> DeliverySpec | str:
+        """Return what to run; or, as text, why nothing is to be run."""
+        trigger = self.loaded.triggers.get(record.trigger)
+        if trigger is None:
+            if record.spec is None:
+                raise PermanentFailure(
+                    ErrorCode.NOT_FOUND, f"there is no trigger {record.trigger!r} any more, and nothing was recorded"
+                )
+            return record.spec
+        match trigger.verdict(EVENT.bind(event=envelope.view())):
+            case Matched(spec):
+                return spec
+            case Passed(_, reason):
+                return f"trigger {record.trigger} no longer wants this event: {reason}"
+            case Undecidable(code=code, reason=reason):
+                raise PermanentFailure(code, reason)
+
+    def _tick(self, record: DeadLetterRecord, body: str | None) -> tuple[ScheduledInput, Any]:
+        """Return the tick as its schedule is configured now, or with the edited data."""
+        tick = record.tick
+        if tick is None:
+            raise PermanentFailure(ErrorCode.NOT_FOUND, "the dead letter holds no tick")
+        if body is not None:
+            update: dict[str, Any] = {"data": parse_json(body.encode()), "data_expression": None}
+            tick = tick.model_copy(update=update)
+        elif (schedule := self.loaded.config.schedules.get(tick.schedule)) is not None:
+            event = schedule.event
+            tick = tick.model_copy(
+                update={"type": event.type, "subject": event.subject, "data": None, "data_expression": event.data}
+            )
+        return tick, nominal_time(record.event_id)
+
+
+def edited(record: DeadLetterRecord, body: str | None) -> Envelope:
+    """Return the event to deliver: the recorded one, or one with the new body and its hash."""
+    if record.envelope is None:
+        raise PermanentFailure(ErrorCode.NOT_FOUND, "the dead letter holds no event")
+    if body is None:
+        return record.envelope
+    raw = body.encode("utf-8", "surrogatepass")
+    encoding, text = pack_body(raw)
+    changed = {"body_encoding": encoding, "body": text, "body_sha256": ids.sha256_hex(raw)}
+    return record.envelope.model_copy(update=changed)
+
+
+def _raw(record: DeadLetterRecord, body: str | None) -> bytes:
+    if body is not None:
+        return body.encode("utf-8", "surrogatepass")
+    if record.raw_base64 is None:
+        raise PermanentFailure(ErrorCode.NOT_FOUND, "the dead letter holds no bytes; give a body")
+    return base64.b64decode(record.raw_base64)
+
+
+def _subject(record: DeadLetterRecord, body: bytes) -> str:
+    """Return the event's own subject where the bytes are an event now, else one for strays."""
+    try:
+        event = decode_envelope(body)
+    except RejectedInput:
+        return subject_for(record.subject_source, record.id)
+    return subject_for(event.source, event.id)

@@ -1,0 +1,42 @@
+"""Every activity that a Holdfast worker runs, built from what they need."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from activities.children import Children
+from activities.dead_letters import DeadLetters
+from activities.deliver import Deliver
+from activities.http import HttpTarget, new_client
+from activities.nats import NatsTarget
+from activities.publish import Ticks
+from activities.redrive import Redrives
+from holdfast.bus.connect import Bus
+from holdfast.clock import SystemClock
+from holdfast.settings.file import LoadedConfig
+from holdfast.settings.secrets import Secrets
+from holdfast.telemetry.metrics import Metrics
+
+
+def build(
+    bus: Bus, loaded: LoadedConfig, secrets: Secrets, metrics: Metrics, http: httpx.AsyncClient | None = None
+) -> list[Callable[..., Any]]:
+    """Return the activities. `http` is the client to use; whoever hands one in closes it, after the worker has ended.
+
+    The Temporal client is the worker's own (`activity.client()`).
+    """
+    clock = SystemClock()
+    deliver = Deliver(HttpTarget(http or new_client(), secrets, clock), NatsTarget(bus), metrics, clock)
+    ticks = Ticks(bus, clock)
+    redrives = Redrives(bus, loaded, ticks)
+    children = Children()
+    return [
+        deliver.deliver,
+        DeadLetters(bus, metrics).record_dead_letter,
+        ticks.publish_tick,
+        redrives.prepare_redrive,
+        redrives.republish,
+        children.inspect_child,
+        children.terminate_child,
+    ]

@@ -1,0 +1,96 @@
+"""The baselines of a delivery: the bare SDK with an equal workflow, and the naive design with one regular activity."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any
+
+from temporalio import activity, workflow
+from temporalio.client import Client
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Worker
+
+from holdfast.contracts import names
+
+with workflow.unsafe.imports_passed_through():
+    import httpx
+
+QUEUE = "bench-bare"
+
+
+class Post:
+    """The same outbound call as a delivery makes."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._http = httpx.AsyncClient(trust_env=False)
+
+    @activity.defn(name="bench_post")
+    async def post(self, body: str) -> int:
+        """POST the body and return the status."""
+        key = activity.info().workflow_id or ""
+        return (await self._http.post(self._url, content=body, headers={"idempotency-key": key})).status_code
+
+
+@workflow.defn(name="BareLocal")
+class BareLocal:
+    """One local activity."""
+
+    @workflow.run
+    async def run(self, body: str) -> int:
+        """Run it."""
+        result: int = await workflow.execute_local_activity(
+            "bench_post", body, start_to_close_timeout=timedelta(seconds=10)
+        )
+        return result
+
+
+@workflow.defn(name="NaiveRegular")
+class NaiveRegular:
+    """One regular activity."""
+
+    @workflow.run
+    async def run(self, body: str) -> int:
+        """Run it."""
+        result: int = await workflow.execute_activity("bench_post", body, start_to_close_timeout=timedelta(seconds=10))
+        return result
+
+
+def _attributes(number: int) -> TypedSearchAttributes:
+    values = {
+        names.SA_SOURCE: "bench",
+        names.SA_EVENT_ID: f"event-{number}",
+        names.SA_EVENT_TYPE: "push",
+        names.SA_TRIGGER: "bench",
+    }
+    return TypedSearchAttributes([SearchAttributePair(SearchAttributeKey.for_keyword(k), v) for k, v in values.items()])
+
+
+async def rate(address: str, url: str, count: int, at_once: int, *, naive: bool) -> float:
+    """Start and complete `count` workflows, `at_once` in flight; return workflows per second."""
+    client = await Client.connect(address, data_converter=pydantic_data_converter)
+    flow: Callable[..., Coroutine[Any, Any, int]] = NaiveRegular.run if naive else BareLocal.run
+    body = "x" * 1_024
+    gate = asyncio.Semaphore(at_once)
+
+    async def one(number: int) -> None:
+        async with gate:
+            handle = await client.start_workflow(
+                flow,
+                body,
+                id=f"bench/{'naive' if naive else 'bare'}/{number}/{time.time_ns()}",
+                task_queue=QUEUE,
+                request_eager_start=not naive,
+                search_attributes=_attributes(number),
+                static_summary="bench",
+            )
+            await handle.result()
+
+    worker = Worker(client, task_queue=QUEUE, workflows=[BareLocal, NaiveRegular], activities=[Post(url).post])
+    async with worker:
+        await asyncio.gather(*(one(-n) for n in range(1, 51)))  # warm
+        began = time.perf_counter()
+        await asyncio.gather(*(one(n) for n in range(count)))
+        return count / (time.perf_counter() - began)

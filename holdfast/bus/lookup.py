@@ -1,0 +1,161 @@
+"""Reading the bus without consuming it: one event, one unmatched record, the dead letters. Bounded, never exact-timed.
+
+An event is found by reading its subject, 1/4096 of its source's events, from the oldest on.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from holdfast import ids
+from holdfast.bus.connect import Bus
+from holdfast.bus.errors import of_api_error
+from holdfast.bus.requests import Requests
+from holdfast.bus.streams import (
+    DEAD_LETTERS,
+    DISPATCHER,
+    EVENTS,
+    UNMATCHED,
+    Unmatched,
+    source_token,
+    subject_for,
+    unmatched_subject,
+)
+from holdfast.contracts.dead_letter import DeadLetterRecord
+from holdfast.domain.events import Envelope, decode_envelope
+from holdfast.errors import ErrorCode, RejectedInput, Unavailable
+
+MAX_READ = 10_000  # messages one look-up reads at most
+CALL = timedelta(seconds=5)
+_NO_MESSAGE = 10037
+_NO_CONSUMER = 10014
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """One stored message as it lies there."""
+
+    sequence: int
+    subject: str
+    data: bytes
+    headers: bytes
+    stored_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FoundEvent:
+    """An event on the bus. `settled`: the dispatcher is done with it and with everything before it."""
+
+    sequence: int
+    envelope: Envelope
+    stored_at: datetime
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FoundDeadLetter:
+    """A dead letter in its stream."""
+
+    sequence: int
+    record: DeadLetterRecord
+    stored_at: datetime
+
+
+async def find_event(bus: Bus, source: str, event_id: str) -> FoundEvent | None:
+    """Find one event, or None. Raises Unavailable."""
+    async for raw in read(bus, EVENTS, subject_for(source, event_id)):
+        try:
+            envelope = decode_envelope(raw.data)
+        except RejectedInput:
+            continue
+        if (envelope.source, envelope.id) == (source, event_id):
+            return FoundEvent(raw.sequence, envelope, raw.stored_at, raw.sequence <= await settled_up_to(bus))
+    return None
+
+
+async def find_unmatched(bus: Bus, source: str, event_id: str) -> Unmatched | None:
+    """Find the record that no trigger wanted an event, or None. Raises Unavailable."""
+    async for raw in read(bus, UNMATCHED, unmatched_subject(source, event_id)):
+        try:
+            record = Unmatched.model_validate_json(raw.data)
+        except ValidationError:
+            continue
+        if (record.source, record.event_id) == (source, event_id):
+            return record
+    return None
+
+
+async def find_dead_letters(
+    bus: Bus, *, source: str | None = None, event_id: str | None = None, after: int = 0, limit: int = MAX_READ
+) -> AsyncIterator[FoundDeadLetter]:
+    """Iterate over dead letters from the oldest, those of one source or event where given. Raises Unavailable.
+
+    What lies in the stream and is no dead letter is left out; the escalator has made a case of it.
+    """
+    token = "*" if source is None else source_token(source)
+    shard = "*" if source is None or event_id is None else ids.shard(source, event_id)
+    async for raw in read(bus, DEAD_LETTERS, f"dead-letters.{token}.{shard}", after=after, limit=limit):
+        try:
+            record = DeadLetterRecord.model_validate_json(raw.data)
+        except ValidationError:
+            continue
+        if event_id is None or record.event_id == event_id:
+            yield FoundDeadLetter(raw.sequence, record, raw.stored_at)
+
+
+async def settled_up_to(bus: Bus) -> int:
+    """Return the dispatcher's ack floor in EVENTS: everything up to it is settled; 0 without a dispatcher."""
+    subject = f"$JS.API.CONSUMER.INFO.{DISPATCHER.stream}.{DISPATCHER.name}"
+    reply, error = _json(await bus.part(Requests).request(subject, b"", timeout=CALL))
+    if error is not None:
+        if error.get("err_code") == _NO_CONSUMER:
+            return 0
+        raise of_api_error(error.get("err_code"), error.get("code"), error.get("description"))
+    return int(reply["ack_floor"]["stream_seq"])
+
+
+async def read(bus: Bus, stream: str, subject: str, *, after: int = 0, limit: int = MAX_READ) -> AsyncIterator[Raw]:
+    """Iterate over the messages of `subject` (may hold wildcards) past sequence `after`. Raises Unavailable."""
+    api = f"$JS.API.STREAM.MSG.GET.{stream}"
+    sequence = after + 1
+    for _ in range(limit):
+        question = json.dumps({"seq": sequence, "next_by_subj": subject}).encode()
+        # asked as JSON and not by direct get, whose headers a stored message could imitate
+        reply, error = _json(await bus.part(Requests).request(api, question, timeout=CALL))
+        if error is not None:
+            if error.get("err_code") == _NO_MESSAGE:
+                return
+            raise of_api_error(error.get("err_code"), error.get("code"), error.get("description"))
+        raw = _raw(reply["message"])
+        yield raw
+        sequence = raw.sequence + 1
+
+
+def _json(raw: bytes) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Return a reply and, where it is one, its error."""
+    try:
+        reply = json.loads(raw)
+    except ValueError:
+        reply = None
+    if not isinstance(reply, dict):
+        raise Unavailable(ErrorCode.BUS_UNAVAILABLE, "the bus answered with something that is no JSON object")
+    return reply, reply.get("error")
+
+
+def _raw(message: dict[str, Any]) -> Raw:
+    try:
+        return Raw(
+            sequence=int(message["seq"]),
+            subject=message["subject"],
+            data=base64.b64decode(message.get("data") or ""),
+            headers=base64.b64decode(message.get("hdrs") or ""),
+            stored_at=datetime.fromisoformat(message["time"]),
+        )
+    except (KeyError, ValueError, binascii.Error) as error:
+        raise Unavailable(ErrorCode.BUS_UNAVAILABLE, "the bus answered with a message that cannot be read") from error

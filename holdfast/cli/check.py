@@ -1,0 +1,79 @@
+"""`holdfast check`: every error of a configuration at once, before anything runs with it."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from holdfast.cli.options import ConfigOption, JsonOption
+from holdfast.cli.output import console, show_json
+from holdfast.domain.secretrefs import is_reference
+from holdfast.errors import ErrorCode, RejectedInput
+from holdfast.settings.file import ConfigError, HoldfastConfig, load_config
+from holdfast.settings.runtime import load_settings
+from holdfast.settings.secrets import Secrets
+
+app = typer.Typer(add_completion=False)
+
+StrictOption = Annotated[bool, typer.Option("--strict", help="Warnings are errors: secrets must be readable here.")]
+
+
+@app.command()
+def check(config: ConfigOption = None, as_json: JsonOption = False, strict: StrictOption = False) -> None:
+    """Check holdfast.yaml and report every error at once, with file, line and a hint.
+
+    Unknown keys, wrong types, names that lead nowhere and expressions that cannot work are all errors. A secret that
+    cannot be read here is a warning, because the file may be meant for another machine; with --strict it is an error.
+    """
+    file = load_settings(config).config
+    try:
+        loaded = load_config(file)
+    except ConfigError as error:
+        if not as_json:
+            raise
+        listed = [{"path": p.path, "line": p.line, "message": p.message, "hint": p.hint} for p in error.problems]
+        show_json({"file": str(file), "ok": False, "problems": listed, "warnings": []})
+        raise typer.Exit(1) from None
+    warnings = list(unreadable_secrets(loaded.config, Secrets(file.absolute().parent)))
+    failed = strict and bool(warnings)
+    if as_json:
+        show_json({"file": str(file), "ok": not failed, "problems": [], "warnings": warnings})
+    else:
+        for warning in warnings:
+            console(stderr=True).print(f"[yellow]warning:[/yellow] {escape(f'{file}: {warning}')}")
+        if not failed:
+            console().print(escape(f"{file} is sound: {_summary(loaded.config)}"))
+    if failed:
+        raise typer.Exit(1)
+
+
+def unreadable_secrets(config: HoldfastConfig, secrets: Secrets) -> Iterator[str]:
+    """Name every secret that the configuration refers to and that cannot be read in this environment."""
+    for name, source in config.sources.items():
+        for reference in source.verify.secrets if source.verify else ():
+            yield from _unreadable(f"sources.{name}", reference, secrets)
+    for name, trigger in config.triggers.items():
+        headers = trigger.run.http.headers if trigger.run.http else {}
+        for reference in headers.values():
+            if is_reference(reference):
+                yield from _unreadable(f"triggers.{name}", reference, secrets)
+
+
+def _unreadable(where: str, reference: str, secrets: Secrets) -> Iterator[str]:
+    try:
+        secrets.resolve(reference)
+    except RejectedInput as error:
+        if error.code is ErrorCode.CONFIG_INVALID:
+            yield f"{where}: {error.message}"
+
+
+def _summary(config: HoldfastConfig) -> str:
+    return ", ".join(
+        f"{len(entries)} {noun}{'' if len(entries) == 1 else 's'}"
+        for noun, entries in (
+            ("source", config.sources),
+            ("trigger", config.triggers),
+            ("schedule", config.schedules),
+        )
+    )

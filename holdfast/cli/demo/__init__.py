@@ -1,0 +1,1 @@
+"""`holdfast demo`: the main job played against real servers, each step checked."""

@@ -1,0 +1,89 @@
+"""The `holdfast` command. Exit codes: 0 done, 1 it failed (the reason is one line on standard error), 2 wrong usage.
+
+Commands are imported when they are called: the gateway must not carry the Temporal client in its memory.
+"""
+
+import importlib
+import logging
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from holdfast.cli.output import show_error
+from holdfast.errors import HoldfastError
+
+COMMANDS = {
+    "up": "holdfast.cli.up",
+    "gateway": "holdfast.cli.gateway",
+    "worker": "holdfast.cli.worker",
+    "check": "holdfast.cli.check",
+    "send": "holdfast.cli.send",
+    "events": "holdfast.cli.events",
+    "dead-letters": "holdfast.cli.dead_letters",
+    "schedules": "holdfast.cli.schedules",
+    "version": "holdfast.cli.version",
+    "config-docs": "holdfast.cli.config_docs",
+}
+"""Name to module; each has an `app` with one command, or with a group of commands. In the order of `--help`."""
+
+INTERRUPTED = 130  # the shell's own code for Ctrl-C
+
+
+class Commands(TyperGroup):
+    """The commands of COMMANDS, imported on demand; expected errors become one line and exit code 1."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the signature is typer's
+        """Return the names, in order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the signature is typer's
+        """Import one command; None where there is none of that name."""
+        module = COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command = typer.main.get_command(importlib.import_module(module).app)
+        command.name = cmd_name
+        return command
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except HoldfastError as error:
+            show_error(error)
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _holdfast() -> None:
+    """Durable webhooks: every event answered 2xx is delivered once, or lands visibly in the dead letters.
+
+    [bold]holdfast up[/bold] runs everything on this machine and prints a curl line to try.
+
+    [bold]holdfast send[/bold] sends an event, [bold]holdfast events show[/bold] says where it is now.
+
+    [bold]holdfast dead-letters[/bold] lists what failed for good, and delivers it again once it is mended.
+    """
+
+
+def main() -> None:
+    """Run the command line."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    app()
+
+
+if __name__ == "__main__":
+    main()

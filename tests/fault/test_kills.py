@@ -1,0 +1,103 @@
+"""SIGKILL of every process, alone and together, with events in flight: nothing answered 2xx is lost or doubled."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+from temporalio.client import Client
+
+from holdfast.bus.connect import Bus
+from holdfast.embedded.sink import Reply, Sink
+from holdfast.embedded.stack import EmbeddedStack
+from holdfast.settings.runtime import load_settings
+from tests.conftest import assert_eventually
+from tests.fault.ledger import SECRET, LedgerClient, make_event, verify
+from tests.fault.witnesses import closed, read_witnesses, running
+
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
+
+EVENTS = 300
+CONFIG = """version: 1
+sources:
+  github:
+    verify: {{preset: github, secrets: ["file:secret"]}}
+triggers:
+  deliver:
+    on: github
+    when: "!event.data.refused"
+    run: {{http: {{url: "{sink}/ok"}}}}
+    retry: {{max_attempts: 50, initial: 200ms, max: 2s}}
+  refuse:
+    on: github
+    when: event.data.refused
+    run: {{http: {{url: "{sink}/gone"}}}}
+bus:
+  streams:
+    events: {{max_bytes: 64MiB}}
+    dead_letters: {{max_bytes: 64MiB}}
+    unmatched: {{max_bytes: 16MiB}}
+"""
+
+
+@dataclass
+class Lab:
+    """A running stack, the target it delivers to, and the stubborn client."""
+
+    stack: EmbeddedStack
+    sink: Sink
+    sink_log: Path
+    client: LedgerClient
+
+
+@pytest.fixture
+async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
+    """Start the whole stack as `holdfast up` does, on free ports."""
+    sink_log = tmp_path / "sink.jsonl"
+    sink = Sink(log=sink_log, standing={"/gone": Reply(410)})
+    await sink.start()
+    (tmp_path / "secret").write_text(SECRET)
+    config = tmp_path / "holdfast.yaml"
+    config.write_text(CONFIG.format(sink=sink.url))
+    stack = EmbeddedStack(tmp_path / "data", config)
+    try:
+        await stack.start()
+        yield Lab(stack, sink, sink_log, LedgerClient(f"{stack.gateway_url}/hooks/github", tmp_path / "client.jsonl"))
+    finally:
+        await stack.stop()
+        await sink.stop()
+
+
+@pytest.mark.parametrize(
+    "victims",
+    [("gateway",), ("nats",), ("temporal",), ("worker",), ("gateway", "nats", "temporal", "worker")],
+    ids="+".join,
+)
+async def test_no_event_is_lost_or_doubled_when_processes_are_killed(lab: Lab, victims: tuple[str, ...]) -> None:
+    """With 300 events in flight and the victims killed twice, every 2xx ends in exactly one workflow and outcome."""
+    events = [make_event(number, refused=number % 10 == 0) for number in range(EVENTS)]
+    sending = asyncio.create_task(lab.client.send_all(events, at_once=32, deadline=150))
+    for share in (0.1, 0.5):
+        await assert_eventually(partial(_reached, lab, share), within=100, why=f"{share:.0%} are sent")
+        await asyncio.gather(*(lab.stack.kill(name) for name in victims))
+    await sending
+    assert len(lab.client.acked) == EVENTS
+
+    client = await Client.connect(lab.stack.temporal_address)
+    await assert_eventually(lambda: _at_rest(client), within=120, why="every delivery has ended")
+    bus = Bus.from_settings(load_settings(lab.stack.config, lab.stack.data_dir), "witness")
+    await bus.start()
+    try:
+        verify(lab.client, await read_witnesses(client, bus, lab.sink_log))
+    finally:
+        await bus.close()
+
+
+async def _reached(lab: Lab, share: float) -> bool:
+    return len(lab.client.acked) >= share * EVENTS
+
+
+async def _at_rest(client: Client) -> bool:
+    return await running(client) == 0 and await closed(client) >= EVENTS

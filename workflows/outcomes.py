@@ -1,0 +1,130 @@
+"""What one step of a delivery came to: Temporal's nested exceptions read once, into plain values.
+
+Flow: attempt → **read the failure** → wait, or give up.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    CancelledError,
+    ChildWorkflowError,
+    FailureError,
+    TerminatedError,
+    TimeoutError,  # noqa: A004 - the failure that Temporal reports, not Python's
+    WorkflowAlreadyStartedError,
+)
+
+from holdfast.contracts.attempts import append, failed, read_log
+from holdfast.contracts.delivery import Attempt, DeliveryResult
+from holdfast.errors import ErrorCode, bounded
+
+_CODES = frozenset(ErrorCode)
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp:
+    """Nothing more is tried: the stable code, the reason for people, and what was tried."""
+
+    code: str
+    message: str
+    attempts: tuple[Attempt, ...] = ()
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """One attempt (or a row of them) failed; `retry_in` is the wait that the activity worked out."""
+
+    code: str
+    message: str
+    permanent: bool
+    retry_in: timedelta | None
+    attempts: tuple[Attempt, ...]
+
+    def give_up(self, count: int, why: str = "") -> GaveUp:
+        """Turn it into the end of trying; `why` says what ended it."""
+        message = f"{self.message} ({why})" if why else self.message
+        return GaveUp(self.code, bounded(message), self.attempts, count)
+
+
+Outcome = DeliveryResult | GaveUp
+
+
+def activity_failed(error: FailureError, *, number: int, at: datetime) -> AttemptFailed:
+    """Read what an activity raised; `number` is the attempt it began with, `at` is now.
+
+    A regular activity's failure comes wrapped in an ActivityError, a local one's comes as it is.
+    """
+    cause = error.cause if isinstance(error, ActivityError) else error
+    if isinstance(cause, ApplicationError):
+        code, message = _code(cause), cause.message
+        log = read_log(cause.details) or (failed(number, at, code, message),)
+        return AttemptFailed(code, message, cause.non_retryable, cause.next_retry_delay, log)
+    if isinstance(cause, TimeoutError):
+        return _timed_out(cause, number=number, at=at)
+    message = bounded(str(cause or error))
+    return AttemptFailed(ErrorCode.DEFECT, message, False, None, (failed(number, at, ErrorCode.DEFECT, message),))
+
+
+def _timed_out(error: TimeoutError, *, number: int, at: datetime) -> AttemptFailed:
+    """Read a timeout that Temporal found: time ran out while waiting, or a worker was lost in the middle."""
+    before = error.cause
+    log = read_log(error.last_heartbeat_details)
+    if isinstance(before, ApplicationError):
+        log = log or read_log(before.details)
+        return AttemptFailed(_code(before), before.message, False, None, log)
+    message = "no outcome was reported: the worker was lost, or the attempt ran out of time"
+    last = log[-1].number + 1 if log else number
+    log = append(log, failed(last, at, ErrorCode.TARGET_TIMEOUT, message))
+    return AttemptFailed(ErrorCode.TARGET_TIMEOUT, message, False, None, log)
+
+
+def child_failed(error: FailureError) -> tuple[str, str]:
+    """Read why the user's own workflow failed, as (code, message)."""
+    cause = error.cause if isinstance(error, ChildWorkflowError) else error
+    match cause:
+        case ApplicationError():
+            kind = f"{cause.type}: " if cause.type else ""
+            text = f"{kind}{cause.message}"
+        case TimeoutError():
+            text = "the run took longer than its timeout"
+        case TerminatedError():
+            text = "the run was terminated"
+        case CancelledError():
+            text = "the run was cancelled"
+        case WorkflowAlreadyStartedError():
+            text = f"a run with the id {cause.workflow_id} exists already"
+        case _:
+            text = str(cause or error)
+    return ErrorCode.WORKFLOW_FAILED, bounded(text)
+
+
+def redrive_failed(error: FailureError) -> tuple[str, str]:
+    """Read why a redriven delivery failed, as (code, message): the code that its own dead letter has."""
+    cause = error.cause if isinstance(error, ChildWorkflowError) else error
+    if isinstance(cause, ApplicationError):
+        details: Any = cause.details[0] if cause.details else None
+        code = details.get("code") if isinstance(details, dict) else None
+        return str(code or cause.type or ErrorCode.DEFECT), bounded(cause.message)
+    return child_failed(error)
+
+
+def unforeseen(error: BaseException) -> GaveUp:
+    """Read what no step foresaw: a defect of ours, which ends as a dead letter like everything else."""
+    return GaveUp(ErrorCode.DEFECT, bounded(f"{type(error).__name__}: {error}"))
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Whether `error` says that something was cancelled; whether that was this run, the run knows."""
+    return isinstance(error, asyncio.CancelledError | CancelledError) or (
+        isinstance(error, ActivityError | ChildWorkflowError) and isinstance(error.cause, CancelledError)
+    )
+
+
+def _code(error: ApplicationError) -> str:
+    return error.type if error.type in _CODES else ErrorCode.DEFECT

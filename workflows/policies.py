@@ -1,0 +1,65 @@
+"""How long and how often each command is tried, with the reason for every number.
+
+One owner per retry: a delivery's attempts belong to its trigger's policy, everything else to the policies here.
+"""
+
+from datetime import timedelta
+
+from pydantic import ValidationError
+from temporalio.common import RetryPolicy as TemporalRetryPolicy
+
+from holdfast.domain.actions import Action, HttpAction
+from holdfast.domain.retry import RetryPolicy
+
+FAILURE_TYPES: list[type[BaseException]] = [
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+    ValidationError,
+]
+"""What a defect in workflow code may raise: it fails the run, visibly, where Temporal's default retries the workflow
+task for ever. Not `Exception`: a `NondeterminismError` after a bad deployment must pause runs, not end them."""
+
+FIRST_ATTEMPT_LOCAL = timedelta(
+    seconds=10
+)  # a workflow task lives 30 s (DeliveryStart); longer attempts would renew it
+ATTEMPT_SLACK = timedelta(seconds=2)  # the activity ends itself at the action's timeout and says why; this is the net
+NATS_TIMEOUT = timedelta(seconds=5)
+LOG_TIMEOUT = timedelta(seconds=2)
+SMALL_CALL = timedelta(seconds=10)  # one publish, one describe: what takes longer is hung
+
+FOR_EVER = TemporalRetryPolicy(
+    initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30)
+)
+"""For what must not be given up: recording a dead letter, publishing a tick."""
+
+ONCE = TemporalRetryPolicy(maximum_attempts=1)
+
+INSPECT_FIRST = timedelta(seconds=5)  # a child that is picked up at once is never inspected
+INSPECT_AT_MOST_EVERY = timedelta(minutes=1)
+NOT_RUNNABLE_AFTER = 5  # failed attempts at a child's first workflow task; a deployment in progress mends itself sooner
+
+REDRIVE_ANSWER = timedelta(seconds=8)  # how long an Update waits for its redrive to be started; a CLI waits longer
+REDRIVE_NUMBERS = 50  # ids to step over where an earlier case of the same dead letter already used them
+TASK_TIMEOUT = timedelta(seconds=30)  # of a delivery's workflow task: three times the longest local attempt
+
+
+def attempt_timeout(action: Action) -> timedelta:
+    """How long one attempt at `action` may take."""
+    if isinstance(action, HttpAction):
+        return action.timeout
+    return LOG_TIMEOUT if action.kind == "log" else NATS_TIMEOUT
+
+
+def remaining(policy: RetryPolicy, *, attempts: int) -> TemporalRetryPolicy:
+    """Temporal's form of what is left of `policy` after `attempts`; the activity's own waits override the intervals."""
+    return TemporalRetryPolicy(
+        initial_interval=policy.initial,
+        backoff_coefficient=policy.factor,
+        maximum_interval=policy.max,
+        maximum_attempts=policy.max_attempts - attempts,
+    )
