@@ -4,8 +4,7 @@ Flow: **receive** → authenticate → normalise → identify → publish.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from gateway.limits import BODY_WITHIN, BUFFER_STEP, MAX_BUFFERED
@@ -29,23 +28,22 @@ class Buffers:
         self._limit = limit
         self._held = 0
 
-    @contextmanager
-    def hold(self, size: int) -> Iterator[None]:
-        """Count `size` bytes for the block. Raises Unavailable `not_ready` where there is no room."""
+    def take(self, size: int) -> None:
+        """Count `size` more bytes. Raises Unavailable `not_ready` where there is no room."""
         if self._held + size > self._limit:
             raise Unavailable(ErrorCode.NOT_READY, "too many large requests at once")
         self._held += size
-        try:
-            yield
-        finally:
-            self._held -= size
+
+    def give_back(self, size: int) -> None:
+        """Forget `size` bytes."""
+        self._held -= size
 
 
 def check_head(headers: list[tuple[bytes, bytes]], cap: int) -> None:
     """Refuse by the headers alone: 413 by Content-Length, 415 by Content-Encoding."""
     for name, value in headers:
         if name == b"content-length":
-            if value.isdigit() and int(value) > cap:
+            if _length(value) > cap:
                 raise too_large(cap)
         elif name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
             raise RejectedInput(
@@ -100,11 +98,18 @@ async def _read(receive_event: Receive, cap: int) -> bytes:
 def reserve(headers: list[tuple[bytes, bytes]], cap: int) -> int:
     """Bytes to count for a request before it is read: what it announces, else all it may send."""
     for name, value in headers:
-        if name == b"content-length" and value.isdigit():
-            return max(BUFFER_STEP, min(int(value), cap))
+        if name == b"content-length":
+            return max(BUFFER_STEP, min(_length(value), cap))
         if name == b"transfer-encoding":
             return max(BUFFER_STEP, cap)
     return BUFFER_STEP
+
+
+def _length(value: bytes) -> int:
+    """Read a Content-Length, bytes; the parser of the server has refused what is no number."""
+    if not value.isdigit():
+        return 0
+    return int(value) if len(value) <= 18 else 10**18  # Python refuses to read numbers of thousands of digits
 
 
 def too_large(cap: int) -> RejectedInput:

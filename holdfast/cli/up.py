@@ -20,8 +20,13 @@ from holdfast.embedded.layout import with_ports
 from holdfast.embedded.ports import Ports
 from holdfast.embedded.stack import EmbeddedStack
 from holdfast.embedded.starter import write_starter
+from holdfast.errors import HoldfastError
 from holdfast.settings.file import LoadedConfig, load_config
 from holdfast.settings.process import ProcessSettings
+from holdfast.settings.runtime import load_settings
+from holdfast.temporal import schedules
+from holdfast.temporal.connect import connect
+from holdfast.temporal.schedules import Change
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -100,7 +105,17 @@ def _listen(stack: EmbeddedStack) -> asyncio.Event:
 
 
 async def _apply_schedules(stack: EmbeddedStack, loaded: LoadedConfig, out: Console) -> None:
-    """Make Temporal's schedules those of the configuration."""
+    """Make Temporal's schedules those of the file. What Temporal refuses is told and holds nothing else up."""
+    try:
+        client = await connect(load_settings(data_dir=stack.data_dir))
+        entries = await schedules.apply(client, loaded.config.schedules)
+    except HoldfastError as error:
+        out.print(f"[yellow]warning:[/yellow] schedules were not applied: {escape(error.message)}")
+        return
+    for entry in entries:
+        if entry.change is not Change.KEEP:
+            note = f" ({entry.reason})" if entry.reason else ""
+            out.print(escape(f"  schedule {entry.name}: {entry.change}{note}"))
 
 
 def show_stack(stack: EmbeddedStack, loaded: LoadedConfig, out: Console) -> None:
