@@ -24,6 +24,7 @@ COMMANDS = {
     "events": "holdfast.cli.events",
     "dead-letters": "holdfast.cli.dead_letters",
     "schedules": "holdfast.cli.schedules",
+    "demo": "holdfast.cli.demo",
     "version": "holdfast.cli.version",
     "config-docs": "holdfast.cli.config_docs",
 }
