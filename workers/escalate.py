@@ -19,8 +19,8 @@ from holdfast.temporal.connect import workflow_call
 from holdfast.temporal.namespace import verify_search_attributes
 from holdfast.temporal.starts import start_case
 from workers.decide import Arrived, stray
-from workers.gate import Gate
-from workers.settle import redelivery_wait
+from workers.gate import Gate, GateState
+from workers.settle import WHILE_SHUT, redelivery_wait
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,9 @@ class Escalator:
 
     async def handle(self, message: Message) -> None:
         """Start the case of one record, then acknowledge it; never raises for what a server or a message can do."""
+        if self.gate.state == GateState.SHUT:  # it came with a pull from before
+            await message.redeliver(WHILE_SHUT)
+            return
         record = self._read(message)
         try:
             await self._escalate(record)

@@ -26,13 +26,14 @@ from holdfast.telemetry.tracing import span
 from holdfast.temporal.namespace import verify_search_attributes
 from holdfast.temporal.starts import start_delivery
 from workers.decide import Arrived, Decision, Starts, Stray, Unwanted, decide, start_failed
-from workers.gate import Gate
+from workers.gate import Gate, GateState
 
 log = logging.getLogger(__name__)
 
 STORE_WITHIN = timedelta(seconds=5)
 FIRST_WAIT = timedelta(seconds=1)
 LONGEST_WAIT = timedelta(minutes=5)
+WHILE_SHUT = timedelta(seconds=2)
 _TEMPORAL = frozenset({ErrorCode.TEMPORAL_UNAVAILABLE, ErrorCode.TEMPORAL_MISCONFIGURED})
 
 
@@ -48,6 +49,9 @@ class Dispatcher:
 
     async def handle(self, message: Message) -> None:
         """Settle one message; never raises for anything that a message or a server can do."""
+        if self.gate.state == GateState.SHUT:  # it came with a pull from before
+            await message.redeliver(WHILE_SHUT)
+            return
         arrived = Arrived(message.data, message.stream, message.sequence, datetime.now(UTC))
         decision = decide(arrived, self.triggers)
         try:

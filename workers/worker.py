@@ -239,4 +239,4 @@ async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
 
 
 def _task(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-    return asyncio.create_task(work, name=work.__qualname__)
+    return asyncio.create_task(work, name=getattr(work, "__qualname__", None))

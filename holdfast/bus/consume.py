@@ -6,6 +6,7 @@ acknowledgement subject, which nobody else can. Flow: EVENTS → **consume** →
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Awaitable, Callable
@@ -28,6 +29,7 @@ HEARTBEAT = timedelta(seconds=1)
 SILENCE = HEARTBEAT * 2.5  # nothing heard for this long while a pull is out: the pull is lost
 ACK_WITHIN = timedelta(seconds=5)
 REPAIR_WAIT = timedelta(milliseconds=500)
+RECOUNT = timedelta(milliseconds=250)
 AFTER_DEFECT = timedelta(seconds=30)
 _ACK = "$JS.ACK."
 _ENDED = frozenset({"404", "408"})  # nothing there, or the pull has expired: ask again
@@ -95,7 +97,11 @@ class Consumer:
                     await repair()
                     broken = False
                 await gate()
-                await self._pull(await self._room())
+                free = self._slots() - len(self._working)
+                if free > 0:
+                    await self._pull(free)
+                else:
+                    await self._wait_for_room()
             except HoldfastError as fault:
                 broken, self.fault = True, fault.message
                 log.warning("bus.consume_fault", extra={"consumer": self._plan.name, "reason": str(fault)})
@@ -114,11 +120,11 @@ class Consumer:
         """How many messages are being handled."""
         return len(self._working)
 
-    async def _room(self) -> int:
-        while (free := self._slots() - len(self._working)) <= 0:
-            self._freed.clear()
-            await self._freed.wait()
-        return free
+    async def _wait_for_room(self) -> None:
+        self._freed.clear()
+        with contextlib.suppress(TimeoutError):  # the gate may change the number of slots without a word
+            async with asyncio.timeout(RECOUNT.total_seconds()):
+                await self._freed.wait()
 
     async def _pull(self, batch: int) -> None:
         """Send one pull request and take what comes, until it is answered in full, has expired, or faults."""
