@@ -45,7 +45,7 @@ def check_head(headers: list[tuple[bytes, bytes]], cap: int) -> None:
     """Refuse by the headers alone: 413 by Content-Length, 415 by Content-Encoding."""
     for name, value in headers:
         if name == b"content-length":
-            if value.isdigit() and int(value) > cap:
+            if _length(value) > cap:
                 raise too_large(cap)
         elif name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
             raise RejectedInput(
@@ -100,11 +100,18 @@ async def _read(receive_event: Receive, cap: int) -> bytes:
 def reserve(headers: list[tuple[bytes, bytes]], cap: int) -> int:
     """Bytes to count for a request before it is read: what it announces, else all it may send."""
     for name, value in headers:
-        if name == b"content-length" and value.isdigit():
-            return max(BUFFER_STEP, min(int(value), cap))
+        if name == b"content-length":
+            return max(BUFFER_STEP, min(_length(value), cap))
         if name == b"transfer-encoding":
             return max(BUFFER_STEP, cap)
     return BUFFER_STEP
+
+
+def _length(value: bytes) -> int:
+    """Read a Content-Length, bytes; the parser of the server has refused what is no number."""
+    if not value.isdigit():
+        return 0
+    return int(value) if len(value) <= 18 else 10**18  # Python refuses to read numbers of thousands of digits
 
 
 def too_large(cap: int) -> RejectedInput:
