@@ -8,6 +8,7 @@ import contextlib
 import re
 import secrets
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -61,7 +62,6 @@ class ActiveSpan:
             self.recording.set_attributes(_named(attributes))
 
 
-@contextlib.contextmanager
 def span(
     name: str,
     *,
@@ -69,19 +69,30 @@ def span(
     tracestate: str | None = None,
     kind: Kind = "internal",
     **attributes: str | int | bool,
-) -> Iterator[ActiveSpan]:
+) -> AbstractContextManager[ActiveSpan]:
     """Run a block as one span, child of the span one is in, else of `traceparent`; usable around `await`.
 
     An exception ends the span as an error with its code, without its text or traceback, and goes on.
     """
-    provider = trace.get_tracer_provider()
+    # the public getter reads the environment on every call until a provider is set, which shows in the gateway
+    provider = trace._TRACER_PROVIDER  # noqa: SLF001
     if not isinstance(provider, TracerProvider):
-        yield ActiveSpan(traceparent, tracestate)
-        return
+        return contextlib.nullcontext(ActiveSpan(traceparent, tracestate))
+    return _recorded(provider, name, _parent(traceparent, tracestate), kind, attributes)
+
+
+@contextlib.contextmanager
+def _recorded(
+    provider: TracerProvider,
+    name: str,
+    parent: Context | None,
+    kind: Kind,
+    attributes: dict[str, str | int | bool],
+) -> Iterator[ActiveSpan]:
     tracer = provider.get_tracer(SCOPE)
     with tracer.start_as_current_span(
         name,
-        context=_parent(traceparent, tracestate),
+        context=parent,
         kind=SpanKind[kind.upper()],
         attributes=_named(attributes),
         record_exception=False,  # a traceback shows local texts, and an exception's text may quote a body
