@@ -6,6 +6,7 @@ acknowledgement subject, which nobody else can. Flow: EVENTS → **consume** →
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Awaitable, Callable
@@ -28,6 +29,7 @@ HEARTBEAT = timedelta(seconds=1)
 SILENCE = HEARTBEAT * 2.5  # nothing heard for this long while a pull is out: the pull is lost
 ACK_WITHIN = timedelta(seconds=5)
 REPAIR_WAIT = timedelta(milliseconds=500)
+RECOUNT = timedelta(milliseconds=250)
 AFTER_DEFECT = timedelta(seconds=30)
 _ACK = "$JS.ACK."
 _ENDED = frozenset({"404", "408"})  # nothing there, or the pull has expired: ask again
@@ -80,7 +82,7 @@ class Consumer:
         self._frames: asyncio.Queue[Msg] = asyncio.Queue()
         self._working: set[asyncio.Task[None]] = set()
         self._freed = asyncio.Event()
-        self.healthy = False  # a pull was answered since the last fault
+        self.fault = "no pull was answered yet"  # why it does not consume; empty when it does
 
     async def run(self, gate: Callable[[], Awaitable[None]], repair: Callable[[], Awaitable[None]]) -> None:
         """Consume until cancelled.
@@ -95,9 +97,13 @@ class Consumer:
                     await repair()
                     broken = False
                 await gate()
-                await self._pull(await self._room())
+                free = self._slots() - len(self._working)
+                if free > 0:
+                    await self._pull(free)
+                else:
+                    await self._wait_for_room()
             except HoldfastError as fault:
-                broken, self.healthy = True, False
+                broken, self.fault = True, fault.message
                 log.warning("bus.consume_fault", extra={"consumer": self._plan.name, "reason": str(fault)})
                 await asyncio.sleep(REPAIR_WAIT.total_seconds())
 
@@ -114,11 +120,11 @@ class Consumer:
         """How many messages are being handled."""
         return len(self._working)
 
-    async def _room(self) -> int:
-        while (free := self._slots() - len(self._working)) <= 0:
-            self._freed.clear()
-            await self._freed.wait()
-        return free
+    async def _wait_for_room(self) -> None:
+        self._freed.clear()
+        with contextlib.suppress(TimeoutError):  # the gate may change the number of slots without a word
+            async with asyncio.timeout(RECOUNT.total_seconds()):
+                await self._freed.wait()
 
     async def _pull(self, batch: int) -> None:
         """Send one pull request and take what comes, until it is answered in full, has expired, or faults."""
@@ -139,7 +145,7 @@ class Consumer:
                     frame = await self._frames.get()
             except TimeoutError:
                 raise Unavailable(ErrorCode.BUS_TIMEOUT, "the bus fell silent during a pull") from None
-            self.healthy = True
+            self.fault = ""
             if frame.reply.startswith(_ACK):
                 batch -= 1
                 self._begin(self._message(frame))

@@ -60,10 +60,10 @@ class FoundEvent:
 
 @dataclass(frozen=True, slots=True)
 class FoundDeadLetter:
-    """A dead letter in its stream; `record` is None where it cannot be read."""
+    """A dead letter in its stream."""
 
     sequence: int
-    record: DeadLetterRecord | None
+    record: DeadLetterRecord
     stored_at: datetime
 
 
@@ -94,15 +94,18 @@ async def find_unmatched(bus: Bus, source: str, event_id: str) -> Unmatched | No
 async def find_dead_letters(
     bus: Bus, *, source: str | None = None, event_id: str | None = None, after: int = 0, limit: int = MAX_READ
 ) -> AsyncIterator[FoundDeadLetter]:
-    """Iterate over dead letters from the oldest, those of one source or event where given. Raises Unavailable."""
+    """Iterate over dead letters from the oldest, those of one source or event where given. Raises Unavailable.
+
+    What lies in the stream and is no dead letter is left out; the escalator has made a case of it.
+    """
     token = "*" if source is None else source_token(source)
     shard = "*" if source is None or event_id is None else ids.shard(source, event_id)
     async for raw in read(bus, DEAD_LETTERS, f"dead-letters.{token}.{shard}", after=after, limit=limit):
         try:
             record = DeadLetterRecord.model_validate_json(raw.data)
         except ValidationError:
-            record = None
-        if event_id is None or (record is not None and record.event_id == event_id):
+            continue
+        if event_id is None or record.event_id == event_id:
             yield FoundDeadLetter(raw.sequence, record, raw.stored_at)
 
 

@@ -14,7 +14,7 @@ from holdfast.bus.requests import Requests
 from holdfast.bus.streams import (
     DEAD_LETTERS,
     EVENTS,
-    MAX_MESSAGE,
+    LIMITS,
     UNMATCHED,
     Unmatched,
     dead_letter_subject,
@@ -23,11 +23,12 @@ from holdfast.bus.streams import (
 )
 from holdfast.contracts.dead_letter import DeadLetterRecord
 from holdfast.domain.events import Envelope
-from holdfast.errors import ErrorCode, RejectedInput, Unavailable
+from holdfast.errors import Defect, ErrorCode, RejectedInput, Unavailable
 
 HEADER_FRAME = len("NATS/1.0\r\n\r\n")
 MESSAGE_ID = "Nats-Msg-Id"
 EXPECTED_STREAM = "Nats-Expected-Stream"
+_SMALLER: tuple[dict[str, None], ...] = ({}, {"spec": None}, {"spec": None, "raw_base64": None, "envelope": None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Publisher:
         sent = dict(headers)
         if expected is not None:
             sent[EXPECTED_STREAM] = expected
-        limit = self._bus.max_payload if expected is None else min(self._bus.max_payload, MAX_MESSAGE)
+        limit = min(self._bus.max_payload, LIMITS.get(expected or "", self._bus.max_payload))
         # headers count too, and a message over max_payload makes the server end the connection
         size = len(body) + HEADER_FRAME + sum(len(k) + len(v.encode()) + 4 for k, v in sent.items())
         if size > limit:
@@ -89,14 +90,24 @@ class EventPublisher:
 
 
 async def publish_dead_letter(bus: Bus, record: DeadLetterRecord, *, timeout: timedelta) -> Stored:
-    """Store a dead letter: after it, whoever gave up is free. Raises as `Publisher.publish` does."""
-    return await _publisher(bus).publish(
-        dead_letter_subject(record),
-        record.model_dump_json(exclude_none=True).encode(),
-        {MESSAGE_ID: ids.fingerprint("dead-letter", record.id)},
-        expected=DEAD_LETTERS,
-        timeout=timeout,
-    )
+    """Store a dead letter: after it, whoever gave up is free. Raises as `Publisher.publish` does.
+
+    Where the NATS server takes only small messages the record is stored without what made it large: a dead letter
+    with less in it is visible, one that cannot be stored is not.
+    """
+    for smaller in _SMALLER:
+        try:
+            return await _publisher(bus).publish(
+                dead_letter_subject(record),
+                record.model_copy(update=smaller).model_dump_json(exclude_none=True).encode(),
+                {MESSAGE_ID: ids.fingerprint("dead-letter", record.id)},
+                expected=DEAD_LETTERS,
+                timeout=timeout,
+            )
+        except RejectedInput as error:
+            if error.code != ErrorCode.REQUEST_TOO_LARGE or smaller is _SMALLER[-1]:
+                raise
+    raise Defect(ErrorCode.DEFECT, "unreachable: the last attempt returns or raises")
 
 
 async def publish_unmatched(bus: Bus, record: Unmatched, *, timeout: timedelta) -> Stored:

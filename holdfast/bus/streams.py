@@ -18,6 +18,9 @@ DEAD_LETTERS = "DEAD_LETTERS"
 UNMATCHED = "UNMATCHED"
 MAX_MESSAGE = 2_097_152  # bytes, headers included; twice the largest body, as base64 and JSON need room
 
+MAX_DEAD_LETTER = 3_145_728  # bytes; base64 of the largest message (4/3) and what is said about it
+LIMITS = {EVENTS: MAX_MESSAGE, DEAD_LETTERS: MAX_DEAD_LETTER, UNMATCHED: MAX_MESSAGE}
+
 RARE_WINDOW = timedelta(hours=24)  # dead letters and unmatched events are few, so their repeats are known for long
 
 
@@ -57,7 +60,7 @@ class StreamPlan:
             max_bytes=self.max_bytes,
             max_msgs=-1,
             max_age=0,
-            max_msg_size=MAX_MESSAGE,
+            max_msg_size=LIMITS[self.name],
             duplicate_window=self.duplicate_window.total_seconds(),
             num_replicas=self.replicas,
             allow_direct=True,

@@ -15,7 +15,7 @@ from temporalio.envconfig import ClientConfig
 
 from holdfast.errors import ErrorCode, RejectedInput, Unavailable
 from holdfast.settings.process import ProcessSettings
-from holdfast.temporal.errors import classify
+from holdfast.temporal.errors import classify, of_workflow
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -60,3 +60,12 @@ async def bounded_call(call: Awaitable[T], within: timedelta = CALL_WITHIN) -> T
             return await call
     except Exception as error:
         raise classify(error) from error
+
+
+async def workflow_call(call: Awaitable[T], workflow_id: str, within: timedelta = CALL_WITHIN) -> T:
+    """Await one call on one workflow; as `bounded_call`, but its absence is RejectedInput `not_found`."""
+    try:
+        async with asyncio.timeout(within.total_seconds()):
+            return await call
+    except Exception as error:
+        raise of_workflow(error, workflow_id) from error

@@ -3,13 +3,12 @@
 import base64
 import json
 from collections import defaultdict
-from datetime import timedelta
 from pathlib import Path
 
-from holdfast.bus.lookup import find_dead_letters
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from holdfast.bus.connect import Bus
+from holdfast.bus.lookup import find_dead_letters
 from holdfast.contracts import names
 from tests.fault.ledger import Witnesses
 
@@ -36,7 +35,7 @@ async def read_witnesses(client: Client, bus: Bus, sink_log: Path) -> Witnesses:
         first_runs[flow.id].add(flow.run_id)
         (completed if flow.status is WorkflowExecutionStatus.COMPLETED else failed)[event] = flow.id
     dead: defaultdict[str, list[bytes]] = defaultdict(list)
-    async for letter in find_dead_letters(bus, within=timedelta(seconds=30)):
+    async for letter in find_dead_letters(bus):
         envelope = letter.record.envelope
         dead[letter.record.event_id].append(
             envelope.raw_body if envelope else base64.b64decode(letter.record.raw_base64 or "")

@@ -1,0 +1,76 @@
+"""How full a stream is and where time cuts it, and purging up to a sequence: what the janitor needs of the bus."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from holdfast.bus.connect import Bus
+from holdfast.bus.errors import of_reply
+from holdfast.bus.lookup import read
+from holdfast.bus.requests import Requests
+from holdfast.bus.streams import ConsumerPlan
+
+CALL = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFill:
+    """State of a stream; sequences from 1, sizes in bytes."""
+
+    messages: int
+    bytes: int
+    first: int
+    last: int
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What a consumer has before it: not handed out yet, and handed out but not settled."""
+
+    pending: int
+    ack_pending: int
+
+
+async def fill_of(bus: Bus, stream: str) -> StreamFill:
+    """Return how full a stream is. Raises Unavailable."""
+    info = await _call(bus, f"STREAM.INFO.{stream}")
+    state = info["state"]
+    return StreamFill(
+        state["messages"], state["bytes"], state["first_seq"], state["last_seq"], info["config"]["max_bytes"]
+    )
+
+
+async def backlog_of(bus: Bus, plan: ConsumerPlan) -> Backlog:
+    """Return what a consumer has before it. Raises Unavailable."""
+    info = await _call(bus, f"CONSUMER.INFO.{plan.stream}.{plan.name}")
+    return Backlog(info["num_pending"], info["num_ack_pending"])
+
+
+async def first_after(bus: Bus, stream: str, moment: datetime, fill: StreamFill) -> int:
+    """Return the first sequence stored at or after `moment`, by bisection; `fill.last` + 1 where there is none."""
+    low, high = fill.first, fill.last + 1
+    while low < high:
+        middle = (low + high) // 2
+        # a gap at `middle` answers with the next message there is
+        found = [raw async for raw in read(bus, stream, ">", after=middle - 1, limit=1)]
+        if found and found[0].stored_at < moment:
+            low = found[0].sequence + 1
+        else:
+            high = middle
+    return low
+
+
+async def purge_up_to(bus: Bus, stream: str, keep_from: int) -> int:
+    """Remove everything before sequence `keep_from`; return how many messages went. Raises Unavailable."""
+    reply = await _call(bus, f"STREAM.PURGE.{stream}", {"seq": keep_from})
+    return int(reply.get("purged", 0))
+
+
+async def _call(bus: Bus, api: str, question: dict[str, Any] | None = None) -> dict[str, Any]:
+    body = b"" if question is None else json.dumps(question).encode()
+    reply, refusal = of_reply(await bus.part(Requests).request(f"$JS.API.{api}", body, timeout=CALL))
+    if refusal is not None:
+        raise refusal
+    return reply or {}

@@ -1,0 +1,105 @@
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from temporalio.client import Client, Schedule, ScheduleActionStartWorkflow, ScheduleSpec
+
+from holdfast.domain.schedules import ScheduleConfig
+from holdfast.settings.process import ProcessSettings
+from holdfast.temporal.connect import connect
+from holdfast.temporal.schedules import Change, PlanEntry, apply, plan
+from tests import servers
+from tests.conftest import assert_eventually
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def client(temporal_server: servers.TemporalServer) -> AsyncIterator[Client]:
+    """A client whose namespace has no schedules left afterwards."""
+    client = await connect(ProcessSettings(temporal_address=temporal_server.plan.address))
+    yield client
+    async for listed in await client.list_schedules():
+        await client.get_schedule_handle(listed.id).delete()
+
+
+@pytest.fixture
+def name() -> str:
+    """A schedule's name that no other test uses."""
+    return f"nightly-{uuid.uuid4().hex[:8]}"
+
+
+def config(**fields: object) -> ScheduleConfig:
+    """A schedule as the file has it."""
+    return ScheduleConfig.model_validate({"cron": "0 3 * * *", "timezone": "Europe/Berlin", **fields})
+
+
+def changes(entries: tuple[PlanEntry, ...]) -> dict[str, Change]:
+    """What is done, by name."""
+    return {entry.name: entry.change for entry in entries}
+
+
+async def test_applying_creates_then_keeps_then_updates(client: Client, name: str) -> None:
+    """The first apply creates, the second finds nothing to do, a changed file updates, and each says the next run."""
+    assert changes(await plan(client, {name: config()})) == {name: Change.CREATE}
+    (created,) = await apply(client, {name: config()})
+    assert created.change == Change.CREATE
+    assert created.next_runs[0] > datetime.now(UTC)
+    assert changes(await plan(client, {name: config()})) == {name: Change.KEEP}
+    changed = config(cron=["30 4 * * 1-5", "@hourly"], jitter="30s", catch_up="2h", overlap="buffer_one")
+    assert changes(await plan(client, {name: changed})) == {name: Change.UPDATE}
+    await apply(client, {name: changed})
+    assert changes(await plan(client, {name: changed})) == {name: Change.KEEP}
+    described = await client.get_schedule_handle(name).describe()
+    assert described.schedule.policy.catchup_window == timedelta(hours=2)
+    assert described.schedule.spec.jitter == timedelta(seconds=30)
+
+
+async def test_a_pause_made_by_hand_stays(client: Client, name: str) -> None:
+    """Neither an apply that changes nothing nor one that changes the cron takes a person's pause away."""
+    await apply(client, {name: config()})
+    await client.get_schedule_handle(name).pause(note="on holiday")
+    (kept,) = await apply(client, {name: config()})
+    assert kept.paused
+    (updated,) = await apply(client, {name: config(cron="5 5 * * *")})
+    assert updated.change == Change.UPDATE
+    assert updated.paused
+    assert (await client.get_schedule_handle(name).describe()).schedule.state.note == "on holiday"
+
+
+async def test_a_schedule_of_others_is_never_touched(client: Client, name: str) -> None:
+    """One of the same name that Holdfast did not make is left as it is, and the plan says so."""
+    action = ScheduleActionStartWorkflow("Theirs", id="theirs", task_queue="theirs")
+    await client.create_schedule(name, Schedule(action, ScheduleSpec(cron_expressions=["0 0 1 1 *"])))
+    before = (await client.get_schedule_handle(name).describe()).info.created_at
+    (foreign,) = await apply(client, {name: config()}, prune=True)
+    assert foreign.change == Change.FOREIGN
+    described = await client.get_schedule_handle(name).describe()
+    assert isinstance(described.schedule.action, ScheduleActionStartWorkflow)
+    assert described.schedule.action.workflow == "Theirs"
+    assert described.info.created_at == before
+    assert described.info.last_updated_at is None
+
+
+async def test_what_left_the_file_is_deleted_only_when_asked(client: Client, name: str) -> None:
+    """An orphan is named, survives a plain apply, and goes with prune."""
+    await apply(client, {name: config()})
+
+    async def orphaned() -> bool:  # the list of schedules lags a little
+        return changes(await plan(client, {})) == {name: Change.ORPHAN}
+
+    await assert_eventually(orphaned)
+    await apply(client, {})
+    assert changes(await plan(client, {name: config()})) == {name: Change.KEEP}
+    assert changes(await apply(client, {}, prune=True)) == {name: Change.DELETE}
+    assert changes(await plan(client, {name: config()})) == {name: Change.CREATE}
+
+
+async def test_an_interval_and_bounds_arrive(client: Client, name: str) -> None:
+    """`every`, `start_at` and `end_at` are Temporal's own, and the next runs keep within them."""
+    start = datetime(2030, 1, 1, tzinfo=UTC)
+    fields = {"cron": [], "every": "6h", "start_at": start, "end_at": start + timedelta(hours=13), "paused": True}
+    (entry,) = await apply(client, {name: config(**fields)})
+    assert entry.paused
+    assert entry.next_runs == tuple(start + timedelta(hours=6 * n) for n in range(3))

@@ -1,0 +1,33 @@
+"""Numbers that nobody counts as they change: queue depth and open dead letters, looked at every ten seconds."""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from temporalio.client import Client
+
+from holdfast.bus.connect import Bus
+from holdfast.bus.retention import backlog_of
+from holdfast.bus.streams import DISPATCHER
+from holdfast.errors import HoldfastError
+from holdfast.telemetry.metrics import Metrics
+from holdfast.temporal.cases import count_open
+
+log = logging.getLogger(__name__)
+
+EVERY = timedelta(seconds=10)
+
+
+async def sample(bus: Bus, client: Client, metrics: Metrics) -> None:
+    """Sample for ever; what cannot be seen keeps its last value."""
+    while True:
+        try:
+            backlog = await backlog_of(bus, DISPATCHER)
+            metrics.queue_depth(backlog.pending, backlog.ack_pending)
+        except HoldfastError as error:
+            log.debug("sample.queue_depth", extra={"code": error.code})
+        try:
+            metrics.dead_letters_open(await count_open(client))
+        except HoldfastError as error:
+            log.debug("sample.dead_letters_open", extra={"code": error.code})
+        await asyncio.sleep(EVERY.total_seconds())

@@ -1,0 +1,147 @@
+"""Carrying out a decision: everything is stored or accepted first, and only then is the message acknowledged.
+
+Flow: decide → **settle**. What may pass later is handed back to the bus, with growing waits; what can never pass
+becomes a dead letter; what is the deployment's fault shuts the gate and stays on the bus.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from temporalio.client import Client
+
+from holdfast.bus.connect import Bus
+from holdfast.bus.consume import Message
+from holdfast.bus.publish import publish_dead_letter, publish_unmatched
+from holdfast.bus.streams import Unmatched
+from holdfast.contracts.dead_letter import DeadLetterRecord
+from holdfast.contracts.delivery import DeliveryInput
+from holdfast.domain.matching import CompiledTriggers
+from holdfast.errors import ErrorCode, HoldfastError, RejectedInput
+from holdfast.telemetry.metrics import Metrics
+from holdfast.telemetry.tracing import span
+from holdfast.temporal.namespace import verify_search_attributes
+from holdfast.temporal.starts import start_delivery
+from workers.decide import Arrived, Decision, Starts, Stray, Unwanted, decide, start_failed
+from workers.gate import Gate, GateState
+
+log = logging.getLogger(__name__)
+
+STORE_WITHIN = timedelta(seconds=5)
+FIRST_WAIT = timedelta(seconds=1)
+LONGEST_WAIT = timedelta(minutes=5)
+WHILE_SHUT = timedelta(seconds=2)
+_TEMPORAL = frozenset({ErrorCode.TEMPORAL_UNAVAILABLE, ErrorCode.TEMPORAL_MISCONFIGURED})
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatcher:
+    """Everything that settling needs; `handle` is what the consumer calls."""
+
+    bus: Bus
+    client: Client
+    triggers: CompiledTriggers
+    gate: Gate
+    metrics: Metrics
+
+    async def handle(self, message: Message) -> None:
+        """Settle one message; never raises for anything that a message or a server can do."""
+        if self.gate.state == GateState.SHUT:  # it came with a pull from before
+            await message.redeliver(WHILE_SHUT)
+            return
+        arrived = Arrived(message.data, message.stream, message.sequence, datetime.now(UTC))
+        decision = decide(arrived, self.triggers)
+        try:
+            await self._perform(decision, arrived)
+            await message.ack()
+        except HoldfastError as error:
+            if error.code in _TEMPORAL:
+                self.gate.failed(error)
+            self.metrics.redelivered(error.code)
+            wait = redelivery_wait(message.deliveries)
+            log.warning(
+                "dispatch.redelivered",
+                extra={
+                    "sequence": message.sequence,
+                    "deliveries": message.deliveries,
+                    "code": error.code,
+                    "reason": error.message,
+                    "wait_seconds": round(wait.total_seconds(), 1),
+                },
+            )
+            await message.redeliver(wait)
+
+    async def _perform(self, decision: Decision, arrived: Arrived) -> None:
+        match decision:
+            case Starts(envelope, deliveries, dead_letters):
+                with span(
+                    "dispatch", traceparent=envelope.traceparent, tracestate=envelope.tracestate, kind="consumer"
+                ):
+                    await _all(
+                        *(self._start(given, arrived) for given in deliveries),
+                        *(self._dead_letter(record) for record in dead_letters),
+                    )
+            case Unwanted(envelope, sequence, at):
+                record = Unmatched(
+                    source=envelope.source,
+                    event_id=envelope.id,
+                    event_type=envelope.type,
+                    sequence=sequence,
+                    at=at,
+                )
+                stored = await publish_unmatched(self.bus, record, timeout=STORE_WITHIN)
+                if not stored.duplicate:
+                    self.metrics.unmatched(envelope.source)
+            case Stray(record):
+                await self._dead_letter(record)
+
+    async def _start(self, given: DeliveryInput, arrived: Arrived) -> None:
+        """Start one delivery, or dead-letter it where Temporal can never take it."""
+        try:
+            started = await start_delivery(self.client, given)
+        except RejectedInput as error:
+            # an unknown search attribute is refused as INVALID_ARGUMENT too; that is never this message's fault
+            await verify_search_attributes(self.client)
+            await self._dead_letter(start_failed(given, error.code, error.message, arrived))
+            return
+        self.gate.succeeded()
+        if not started.duplicate:
+            self.metrics.dispatched(given.spec.trigger)
+
+    async def _dead_letter(self, record: DeadLetterRecord) -> None:
+        stored = await publish_dead_letter(self.bus, record, timeout=STORE_WITHIN)
+        if not stored.duplicate:
+            self.metrics.dead_lettered(record.trigger, record.stage, record.code)
+            log.warning(
+                "dispatch.dead_lettered",
+                extra={
+                    "dead_letter": record.id,
+                    "stage": record.stage,
+                    "code": record.code,
+                    "sequence": stored.sequence,
+                },
+            )
+
+
+def redelivery_wait(deliveries: int) -> timedelta:
+    """Wait before delivery number `deliveries` + 1: doubling from 1 s to 5 min, spread down to its half."""
+    grown: timedelta = min(FIRST_WAIT * (1 << min(max(deliveries, 1) - 1, 16)), LONGEST_WAIT)
+    return grown * random.uniform(0.5, 1.0)  # noqa: S311 - it only keeps messages from returning in step
+
+
+async def _all(*steps: Coroutine[None, None, None]) -> None:
+    """Do every step to its end, then raise the worst: a deployment's fault before an outage."""
+    if len(steps) == 1:
+        await steps[0]
+        return
+    failures = [result for result in await asyncio.gather(*steps, return_exceptions=True) if result is not None]
+    known = [failure for failure in failures if isinstance(failure, HoldfastError)]
+    for failure in failures:
+        if failure not in known:
+            raise failure
+    known.sort(key=lambda failure: failure.code != ErrorCode.TEMPORAL_MISCONFIGURED)
+    if known:
+        raise known[0]

@@ -1,0 +1,242 @@
+"""The worker as a process: dispatcher, escalator, janitor and the Temporal worker on one connection each.
+
+start   listen → connect to both in the background → verify bus and namespace → consume and poll → ready
+stop    stop fetching → what is under way is settled, activities end → the bus drains → the end, in under 12 s
+
+It starts while NATS or Temporal are away, waits for them, and heals when they return.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities import registry
+from activities.http import new_client
+from holdfast.bus.connect import Bus
+from holdfast.bus.consume import Consumer
+from holdfast.bus.fsync import verify_fsync
+from holdfast.bus.streams import DISPATCHER, ESCALATOR, ConsumerPlan
+from holdfast.bus.topology import ensure_consumer, ensure_streams
+from holdfast.contracts.names import TASK_QUEUE
+from holdfast.errors import HoldfastError, RejectedInput
+from holdfast.settings.file import LoadedConfig
+from holdfast.settings.process import ProcessSettings
+from holdfast.settings.secrets import Secrets
+from holdfast.telemetry.metrics import Metrics
+from holdfast.telemetry.temporal import temporal_interceptors
+from holdfast.temporal.connect import RETRY_WAIT, connect
+from holdfast.temporal.namespace import ensure_namespace
+from workers.escalate import Escalator
+from workers.gate import Gate, GateState
+from workers.health import listen, ops_server
+from workers.janitor import Janitor
+from workers.replayer import WorkflowOptions
+from workers.sampler import sample
+from workers.settle import Dispatcher
+
+log = logging.getLogger(__name__)
+
+DISPATCH_SLOTS = 64  # messages settled at a time; Temporal's dev server is saturated at half of it
+ESCALATE_SLOTS = 16
+WORKFLOW_TASKS = 40  # a task holds its slot while its local activity runs
+ACTIVITIES = 100
+CACHED_WORKFLOWS = 300  # each sandboxed run costs memory; a case that leaves the cache is replayed when it is needed
+GRACE = timedelta(seconds=9)  # for activities under way
+SETTLE_WITHIN = timedelta(seconds=5)
+STOP_WITHIN = timedelta(seconds=12)
+
+
+class WorkerProcess:
+    """Everything that one worker process runs."""
+
+    def __init__(self, settings: ProcessSettings, loaded: LoadedConfig, metrics: Metrics) -> None:
+        self._settings = settings
+        self._loaded = loaded
+        self._metrics = metrics
+        self.bus = Bus.from_settings(settings, "holdfast-worker")
+        self.gate: Gate | None = None
+        self._consumers: dict[str, Consumer] = {}
+        self._polling = False
+        self._stopping = False
+        self.ops_port = 0
+
+    def reasons(self) -> dict[str, str]:
+        """Why it is not ready, by component; empty when it is."""
+        why = {}
+        if self._stopping:
+            why["process"] = "stopping"
+        if not self.bus.is_connected:
+            why["bus"] = self.bus.reason
+        if self.gate is None:
+            why["temporal"] = "not connected yet"
+        elif self.gate.state == GateState.SHUT:
+            why["temporal"] = self.gate.reason
+        why |= {name: consumer.fault for name, consumer in self._consumers.items() if consumer.fault}
+        if not self._polling:
+            why["workflows"] = "the Temporal worker does not poll yet"
+        return why
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Run until `stop`. Raises whatever ends a part that must not end."""
+        sock = listen(self._settings.worker_ops_host, self._settings.worker_ops_port)
+        self.ops_port = sock.getsockname()[1]
+        ops = ops_server(self.reasons, self._metrics)
+        serving = asyncio.create_task(ops.serve([sock]), name="ops")
+        await self.bus.start()
+        log.info("worker.listening", extra={"ops_port": self.ops_port})
+        try:
+            client = await _first(stop, self._temporal())
+            if client is not None:
+                await self._work(client, stop)
+        finally:
+            self._stopping = True
+            await self.bus.close()
+            ops.should_exit = True
+            await asyncio.wait({serving}, timeout=2)
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+            log.info("worker.stopped")
+
+    async def _temporal(self) -> Client:
+        """Connect to Temporal, however long it is away. Raises RejectedInput for a configuration that cannot work."""
+        said = ""
+        while True:
+            try:
+                return await connect(self._settings, interceptors=temporal_interceptors())
+            except HoldfastError as error:
+                if isinstance(error, RejectedInput):
+                    raise
+                if error.message != said:
+                    said = error.message
+                    log.warning("worker.temporal_away", extra={"reason": said})
+                await asyncio.sleep(RETRY_WAIT.total_seconds())
+
+    async def _work(self, client: Client, stop: asyncio.Event) -> None:
+        settings, loaded, metrics = self._settings, self._loaded, self._metrics
+        retention = timedelta(days=settings.temporal_retention_days)
+        gate = self.gate = Gate(lambda: ensure_namespace(client, retention), metrics)
+        dispatcher = Dispatcher(self.bus, client, loaded.triggers, gate, metrics)
+        escalator = Escalator(client, gate, metrics)
+        self._consumers = {
+            "dispatcher": Consumer(
+                self.bus, DISPATCHER, handle=dispatcher.handle, slots=lambda: gate.slots(DISPATCH_SLOTS)
+            ),
+            "escalator": Consumer(
+                self.bus, ESCALATOR, handle=escalator.handle, slots=lambda: gate.slots(ESCALATE_SLOTS)
+            ),
+        }
+        http = new_client()
+        worker = self._worker(client, registry.build(self.bus, loaded, self._secrets(), metrics, http))
+        fetching = [
+            _task(gate.keep()),
+            _task(self._consumers["dispatcher"].run(gate.passable, self._repair(DISPATCHER))),
+            _task(self._consumers["escalator"].run(gate.passable, self._repair(ESCALATOR))),
+            _task(Janitor(self.bus, loaded.config.bus.streams.events).run()),
+            _task(sample(self.bus, client, metrics)),
+        ]
+        polling = _task(self._poll(worker, gate))
+        try:
+            await _first_of([_task(stop.wait()), polling, *fetching])
+        finally:
+            self._stopping = True
+            log.info("worker.draining")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_WITHIN.total_seconds() - 1.5):
+                    await _cancel(fetching)
+                    await asyncio.gather(*(c.finish(SETTLE_WITHIN) for c in self._consumers.values()))
+                    if self._polling:
+                        await worker.shutdown()
+            await _cancel([polling])
+            await http.aclose()
+
+    async def _poll(self, worker: Worker, gate: Gate) -> None:
+        """Run the SDK's worker from the moment Temporal is fit for it; its own end is fatal."""
+        await gate.passable()
+        self._polling = True
+        try:
+            await worker.run()
+        finally:
+            self._polling = False
+
+    def _worker(self, client: Client, activities: list[Callable[..., Any]]) -> Worker:
+        options = WorkflowOptions()
+        return Worker(
+            client,
+            task_queue=TASK_QUEUE,
+            workflows=options.workflows,
+            workflow_runner=options.workflow_runner,
+            workflow_failure_exception_types=options.workflow_failure_exception_types,
+            activities=activities,
+            max_cached_workflows=CACHED_WORKFLOWS,
+            max_concurrent_workflow_tasks=WORKFLOW_TASKS,
+            max_concurrent_activities=ACTIVITIES,
+            max_concurrent_local_activities=ACTIVITIES,
+            graceful_shutdown_timeout=GRACE,
+        )
+
+    def _secrets(self) -> Secrets:
+        return Secrets(self._loaded.file.resolve().parent)
+
+    def _repair(self, plan: ConsumerPlan) -> Callable[[], Awaitable[None]]:
+        """Return what makes the bus right before anything is pulled, and again after every fault."""
+
+        async def repair() -> None:
+            config = self._loaded.config.bus
+            await ensure_streams(self.bus, config)
+            await verify_fsync(self.bus, self._settings, config)
+            await ensure_consumer(self.bus, plan)
+
+        return repair
+
+
+async def run(settings: ProcessSettings, loaded: LoadedConfig, metrics: Metrics | None = None) -> None:
+    """Work until SIGTERM or SIGINT; a second signal ends the process at once. Raises what is fatal."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    signals = (signal.SIGTERM, signal.SIGINT)
+
+    def asked() -> None:
+        stop.set()
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+    for number in signals:
+        loop.add_signal_handler(number, asked)
+    await WorkerProcess(settings, loaded, metrics or Metrics()).serve(stop)
+
+
+async def _first(stop: asyncio.Event, work: Coroutine[Any, Any, Client]) -> Client | None:
+    """Return the result of `work`, or None when `stop` comes first."""
+    task, stopped = asyncio.create_task(work), _task(stop.wait())
+    await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if task.done():
+        return task.result()
+    await _cancel([task])
+    return None
+
+
+async def _first_of(tasks: list[asyncio.Task[Any]]) -> None:
+    """Wait until the first task (the stop signal) ends; the end of any other is a fault and is raised."""
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    tasks[0].cancel()
+    for task in done:
+        task.result()
+        if task is not tasks[0]:
+            raise RuntimeError(f"{task.get_name()} ended by itself")
+
+
+async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _task(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    return asyncio.create_task(work, name=getattr(work, "__qualname__", None))
