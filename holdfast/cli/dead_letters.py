@@ -9,7 +9,6 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 from temporalio.client import Client
 
 from holdfast.cli.case_page import case_page
@@ -18,7 +17,7 @@ from holdfast.cli.options import ConfigOption, DataDirOption, JsonOption
 from holdfast.cli.output import console, show_json
 from holdfast.clock import rfc3339
 from holdfast.contracts.dead_letter import AcknowledgeInput, CaseView, DiscardInput, RedriveInput
-from holdfast.domain.deadletters import CaseState
+from holdfast.domain.deadletters import CaseState, Move, next_state
 from holdfast.errors import ErrorCode, RejectedInput, Unavailable
 from holdfast.settings.process import ProcessSettings
 from holdfast.settings.runtime import load_settings
@@ -79,7 +78,7 @@ def list_cases(  # noqa: PLR0913, PLR0917 - one parameter per option
     elif not found:
         console().print("No dead letters." if everything else "No dead letters that wait for somebody.")
     else:
-        _print_table(found)
+        _print_list(found)
 
 
 @app.command()
@@ -111,7 +110,7 @@ def redrive(  # noqa: PLR0913, PLR0917 - one parameter per option
     settings = load_settings(None, data_dir)
 
     async def act(client: Client) -> CaseView:
-        view = await cases.redrive(client, dead_letter, given)
+        view = await _move(client, dead_letter, Move.REDRIVE, cases.redrive(client, dead_letter, given))
         return await _settled(client, dead_letter, view, wait) if wait else view
 
     view = _on_case(settings, act, as_json=as_json)
@@ -130,7 +129,9 @@ def acknowledge(
     """Say that you look after it, so that nobody else need."""
     given = AcknowledgeInput(by=by or _me(), note=note)
     _on_case(
-        load_settings(None, data_dir), lambda client: cases.acknowledge(client, dead_letter, given), as_json=as_json
+        load_settings(None, data_dir),
+        lambda client: _move(client, dead_letter, Move.ACKNOWLEDGE, cases.acknowledge(client, dead_letter, given)),
+        as_json=as_json,
     )
 
 
@@ -146,7 +147,11 @@ def discard(
     if not reason.strip():
         raise RejectedInput(ErrorCode.INPUT_INVALID, "--reason: say why it need not be delivered")
     given = DiscardInput(by=by or _me(), reason=reason)
-    _on_case(load_settings(None, data_dir), lambda client: cases.discard(client, dead_letter, given), as_json=as_json)
+    _on_case(
+        load_settings(None, data_dir),
+        lambda client: _move(client, dead_letter, Move.DISCARD, cases.discard(client, dead_letter, given)),
+        as_json=as_json,
+    )
 
 
 def _with_client(settings: ProcessSettings, act: Callable[[Client], Awaitable[T]]) -> T:
@@ -168,6 +173,18 @@ def _on_case(settings: ProcessSettings, act: Callable[[Client], Awaitable[CaseVi
     return view
 
 
+async def _move(client: Client, dead_letter: str, move: Move, moving: Awaitable[CaseView]) -> CaseView:
+    """Move a case; one that is closed takes no Update any more, and says so instead of not being there."""
+    try:
+        return await moving
+    except RejectedInput as error:
+        if error.code is not ErrorCode.NOT_FOUND:
+            raise
+        view = await cases.show_case(client, dead_letter)
+        next_state(view.state, move)  # raises what a person can understand
+        raise
+
+
 async def _settled(client: Client, dead_letter: str, view: CaseView, seconds: float) -> CaseView:
     """Follow a redrive until the case has moved on, at most `seconds`; the last view of it."""
     deadline = asyncio.get_running_loop().time() + seconds
@@ -180,15 +197,13 @@ async def _settled(client: Client, dead_letter: str, view: CaseView, seconds: fl
     return view
 
 
-def _print_table(found: list[CaseSummary]) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("opened", "state", "error", "event", "id"):
-        table.add_column(column, overflow="fold", no_wrap=column in {"opened", "state"})
+def _print_list(found: list[CaseSummary]) -> None:
+    out = console()
     for case in found:
-        what = " ".join(part for part in (case.source, case.event_type) if part)
         opened = case.opened_at.strftime("%Y-%m-%d %H:%M:%SZ")
-        table.add_row(*map(escape, (opened, case.state, case.error, what, case.dead_letter_id)))
-    console().print(table)
+        what = " ".join(part for part in (case.source, case.event_type) if part)
+        out.print(escape(f"{opened}  {case.state:<12}  {case.error:<20}  {what}".rstrip()))
+        out.print(escape(f"  {case.dead_letter_id}"))  # a line of its own: it is copied into the next command
     console(stderr=True).print(f"{len(found)} shown. Why, and what can be done: holdfast dead-letters show ID")
 
 

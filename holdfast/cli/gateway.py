@@ -17,8 +17,8 @@ def gateway(config: ConfigOption = None) -> None:
     It needs NATS alone; while Temporal is away, webhooks are still accepted. Addresses and ports come from the
     environment (docs/configuration.md). Run as many as you like behind one load balancer.
     """
-    from gateway import process  # noqa: PLC0415 - only where it runs: `holdfast --help` imports this module
+    from gateway.process import run  # noqa: PLC0415 - only where it runs: `holdfast --help` imports this module
 
     settings = load_settings(config)
     loaded = load_config(settings.config)
-    run_role("gateway", settings, lambda metrics: process.run(settings, loaded, metrics))
+    run_role("gateway", settings, lambda metrics: run(settings, loaded, metrics))

@@ -144,7 +144,7 @@ def _rows(stack: EmbeddedStack, loaded: LoadedConfig) -> list[tuple[str, str]]:
     rows += [("Temporal UI", stack.ui_url), ("Temporal", stack.temporal_address), ("NATS", stack.nats_url)]
     if stack.layout.own_nats:
         rows.append(("  password in", _short(stack.data_dir / "credentials.json")))
-    rows += [("metrics", f"{url}/metrics") for url in (stack.gateway_ops_url, stack.worker_ops_url)]
+    rows += [("metrics", f"{stack.gateway_ops_url}/metrics"), ("", f"{stack.worker_ops_url}/metrics")]
     rows += [("data", _short(stack.data_dir)), ("logs", _short(stack.data_dir / "logs"))]
     return [*rows, ("configuration", _short(stack.config))]
 

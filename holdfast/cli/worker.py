@@ -17,8 +17,8 @@ def worker(config: ConfigOption = None) -> None:
     Addresses and ports come from the environment (docs/configuration.md). Run as many as you like: they share the
     work.
     """
-    from workers import worker as process  # noqa: PLC0415 - only where it runs: `holdfast --help` imports this module
+    from workers.worker import run  # noqa: PLC0415 - only where it runs: `holdfast --help` imports this module
 
     settings = load_settings(config)
     loaded = load_config(settings.config)
-    run_role("worker", settings, lambda metrics: process.run(settings, loaded, metrics))
+    run_role("worker", settings, lambda metrics: run(settings, loaded, metrics))

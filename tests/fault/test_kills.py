@@ -85,6 +85,8 @@ async def test_no_event_is_lost_or_doubled_when_processes_are_killed(lab: Lab, v
     await sending
     assert len(lab.client.acked) == EVENTS
 
+    for name in lab.stack.names:
+        await lab.stack.wait_ready(name)
     client = await Client.connect(lab.stack.temporal_address)
     await assert_eventually(lambda: _at_rest(client), within=120, why="every delivery has ended")
     bus = Bus.from_settings(load_settings(lab.stack.config, lab.stack.data_dir), "witness")

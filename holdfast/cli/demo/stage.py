@@ -50,6 +50,7 @@ class Stage:
     stack: EmbeddedStack
     sink: Sink
     console: Console
+    http: httpx.AsyncClient
     accepted: set[str] = field(default_factory=set)
     duplicates: int = 0
 
@@ -81,8 +82,7 @@ class Stage:
             "x-hub-signature-256": "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest(),
         }
         began = time.perf_counter()
-        async with httpx.AsyncClient(timeout=10, trust_env=False) as http:
-            response = await http.post(f"{self.stack.gateway_url}/hooks/github", content=body, headers=headers)
+        response = await self.http.post(f"{self.stack.gateway_url}/hooks/github", content=body, headers=headers)
         answer = Answer(response.status_code, time.perf_counter() - began, response.headers, response.json())
         if response.is_success:
             self.accepted.add(answer.event_id)
@@ -97,8 +97,7 @@ class Stage:
 
     async def stored(self) -> int:
         """Count the messages in the stream EVENTS, as the server's monitoring tells it."""
-        async with httpx.AsyncClient(timeout=5, trust_env=False) as http:
-            found = await http.get(f"{self.stack.environment['NATS_MONITOR_URL']}/jsz?streams=true&accounts=true")
+        found = await self.http.get(f"{self.stack.environment['NATS_MONITOR_URL']}/jsz?streams=true&accounts=true")
         streams = [s for account in found.json()["account_details"] for s in account.get("stream_detail", [])]
         return sum(int(s["state"]["messages"]) for s in streams if s["name"] == "EVENTS")
 
