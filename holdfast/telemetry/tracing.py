@@ -15,15 +15,37 @@ from typing import Literal
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.trace import NoOpTracer, Span, SpanContext, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import Attributes
 
 from holdfast.errors import HoldfastError
 
 Kind = Literal["server", "producer", "consumer", "client", "internal"]
 
+SCOPE = "holdfast"
+"""Instrumentation scope of every span of ours."""
+
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _PROPAGATOR = TraceContextTextMapPropagator()
+
+
+class OwnSpans(TracerProvider):
+    """Records our spans only: libraries that trace by themselves (FastAPI) would add every health check and its URL."""
+
+    def get_tracer(
+        self,
+        instrumenting_module_name: str,
+        instrumenting_library_version: str | None = None,
+        schema_url: str | None = None,
+        attributes: Attributes = None,
+    ) -> Tracer:
+        """Return a tracer that does nothing to whoever is not us."""
+        if instrumenting_module_name != SCOPE:
+            return NoOpTracer()
+        return super().get_tracer(
+            instrumenting_module_name, instrumenting_library_version, schema_url, attributes
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +89,7 @@ def _recorded(
     kind: Kind,
     attributes: dict[str, str | int | bool],
 ) -> Iterator[ActiveSpan]:
-    tracer = provider.get_tracer("holdfast")
+    tracer = provider.get_tracer(SCOPE)
     with tracer.start_as_current_span(
         name,
         context=parent,
