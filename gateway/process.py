@@ -6,6 +6,7 @@ stop    not ready → stop accepting → requests under way finish → the bus d
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 from collections.abc import AsyncIterator
@@ -90,6 +91,7 @@ async def run(settings: ProcessSettings, loaded: LoadedConfig, metrics: Metrics 
     """Serve until SIGTERM or SIGINT; a second signal ends the process at once."""
     gateway = Gateway(settings, loaded, metrics or Metrics())
     async with gateway.running():
+        gc.freeze()  # what lives as long as the process need not be looked at again at every collection
         await _asked_to_stop()
 
 
