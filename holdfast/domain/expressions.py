@@ -119,9 +119,16 @@ TICK = Language("tick")
 
 
 def to_cel(value: Any) -> Any:
-    """JSON data with every integer CEL can hold; a larger one becomes a double, as CEL's JSON mapping has it."""
+    """JSON data with every integer CEL can hold; a larger one becomes a double, as CEL's JSON mapping has it.
+
+    Raises ValueError for a text with a NUL: the binding would cut it there, and two different ids would become one.
+    """
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise ValueError("the event holds a text with a NUL character, which an expression cannot see whole")
+        return value
     if isinstance(value, dict):
-        return {str(key): to_cel(item) for key, item in value.items()}
+        return {to_cel(str(key)): to_cel(item) for key, item in value.items()}
     if isinstance(value, list):
         return [to_cel(item) for item in value]
     if isinstance(value, int) and not isinstance(value, bool) and value not in _INT64:
