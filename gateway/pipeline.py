@@ -49,23 +49,29 @@ class Pipeline:
         """Take one webhook all the way. Raises RejectedInput, Unavailable, or Disconnected."""
         headers = scope["headers"]
         check_head(headers, route.max_body)
-        parent, state = incoming_trace(headers)
-        with (
-            self._buffers.hold(reserve(headers, route.max_body)),
-            span(
+        size = reserve(headers, route.max_body)
+        self._buffers.take(size)
+        try:
+            parent, state = incoming_trace(headers)
+            with span(
                 names.SPAN_RECEIVE.name, traceparent=parent, tracestate=state, kind="server", source=route.source
-            ) as active,
-        ):
-            raw = await receive(scope, receive_event, route.max_body, path_params, self._clock)
-            authentic = authenticate(raw, route.verifier)
-            normal = normalise(authentic, route.kept)
-            envelope = identify(normal, route, active.traceparent or mint_traceparent(), active.tracestate)
-            stored = await publish(envelope, self._publisher, self._readiness)
-            return Receipt(route.source, envelope.id, stored.duplicate)
+            ) as active:
+                raw = await receive(scope, receive_event, route.max_body, path_params, self._clock)
+                authentic = authenticate(raw, route.verifier)
+                normal = normalise(authentic, route.kept)
+                envelope = identify(normal, route, active.traceparent or mint_traceparent(), active.tracestate)
+                stored = await publish(envelope, self._publisher, self._readiness)
+                return Receipt(route.source, envelope.id, stored.duplicate)
+        finally:
+            self._buffers.give_back(size)
 
     async def refuse(self, scope: Scope, receive_event: Receive) -> RejectedInput:
         """Return the refusal of a path of no source, after the work of a wrong signature."""
         headers = scope["headers"]
         check_head(headers, UNKNOWN_CAP)
-        with self._buffers.hold(reserve(headers, UNKNOWN_CAP)):
+        size = reserve(headers, UNKNOWN_CAP)
+        self._buffers.take(size)
+        try:
             return refuse_unknown(await receive(scope, receive_event, UNKNOWN_CAP, {}, self._clock))
+        finally:
+            self._buffers.give_back(size)

@@ -4,8 +4,7 @@ Flow: **receive** → authenticate → normalise → identify → publish.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from gateway.limits import BODY_WITHIN, BUFFER_STEP, MAX_BUFFERED
@@ -29,16 +28,15 @@ class Buffers:
         self._limit = limit
         self._held = 0
 
-    @contextmanager
-    def hold(self, size: int) -> Iterator[None]:
-        """Count `size` bytes for the block. Raises Unavailable `not_ready` where there is no room."""
+    def take(self, size: int) -> None:
+        """Count `size` more bytes. Raises Unavailable `not_ready` where there is no room."""
         if self._held + size > self._limit:
             raise Unavailable(ErrorCode.NOT_READY, "too many large requests at once")
         self._held += size
-        try:
-            yield
-        finally:
-            self._held -= size
+
+    def give_back(self, size: int) -> None:
+        """Forget `size` bytes."""
+        self._held -= size
 
 
 def check_head(headers: list[tuple[bytes, bytes]], cap: int) -> None:

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pydantic import BaseModel
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
-from temporalio.common import RawValue, WorkflowIDReusePolicy
+from temporalio.common import RawValue, SearchAttributeKey, WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
@@ -116,12 +117,10 @@ class Stack:
 
 async def failure(handle: WorkflowHandle[Any, Any]) -> ApplicationError:
     """Await a run that must fail, and return its failure."""
-    try:
+    with pytest.raises(WorkflowFailureError) as caught:
         await handle.result()
-    except WorkflowFailureError as error:
-        assert isinstance(error.cause, ApplicationError), repr(error.cause)
-        return error.cause
-    raise AssertionError("the run did not fail")
+    assert isinstance(caught.value.cause, ApplicationError), repr(caught.value.cause)
+    return caught.value.cause
 
 
 async def kinds(handle: WorkflowHandle[Any, Any]) -> list[str]:
@@ -181,3 +180,8 @@ async def until_state(handle: WorkflowHandle[Any, Any], kind: str) -> None:
         return kind in await kinds(handle)
 
     await assert_eventually(there, why=f"{kind} in the history of {handle.id}")
+
+
+def keyword(name: str) -> SearchAttributeKey[str]:
+    """The key of a search attribute."""
+    return SearchAttributeKey.for_keyword(name)

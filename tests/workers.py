@@ -37,7 +37,7 @@ triggers:
   large:
     on: orders
     when: event.data.wanted == "large"
-    run: {workflow: Theirs, task_queue: theirs, args: [event]}
+    run: {workflow: Theirs, task_queue: theirs, args: [event, event]}
 """
 
 

@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 from holdfast import __version__
 from holdfast.telemetry.logs import configure_logging, escape
 from holdfast.telemetry.metrics import Metrics
+from holdfast.telemetry.tracing import OwnSpans
 
 FLUSH_WITHIN = timedelta(seconds=3)  # what a process that ends gives its exporters; their own retries take 10 s
 
@@ -75,7 +76,7 @@ def start_telemetry(service: str, settings: TelemetrySettings) -> Telemetry:
         readers.append(PeriodicExportingMetricReader(OTLPMetricExporter()))
     tracer = None
     if settings.traces_exporter != "none":
-        tracer = TracerProvider(resource=resource, shutdown_on_exit=False)
+        tracer = OwnSpans(resource=resource, shutdown_on_exit=False)
         tracer.add_span_processor(_processor(settings.traces_exporter))
         trace.set_tracer_provider(tracer)
     return Telemetry(Metrics(readers, resource), tracer)

@@ -191,6 +191,16 @@ def unlisted_events(source: Source) -> list[str]:
     ]
 
 
+def unlisted_spans(source: Source) -> list[str]:
+    """Every span is named by a SpanName of holdfast/telemetry/names.py: `span(SPAN_….name, …)`."""
+    return [
+        f"{source.path}:{node.lineno}: name the span by holdfast/telemetry/names.py"
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Call) and _called(node) == "span" and node.args
+        if not re.search(r"\bSPAN_[A-Z_]+\.name$", ast.unparse(node.args[0]))
+    ]
+
+
 def leaks(path: str, text: str) -> list[str]:
     """Nothing in the tree knows where it was written, or by whom."""
     return [

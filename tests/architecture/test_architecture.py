@@ -19,6 +19,7 @@ PRODUCT: list[Rule] = [
     rules.module_state,
     rules.forbidden_name,
     rules.unlisted_events,
+    rules.unlisted_spans,
 ]
 TESTS: list[Rule] = [
     rules.too_long,
@@ -46,6 +47,7 @@ BROKEN: list[tuple[Rule, str, str]] = [
     (rules.stray_commands, "workflows/delivery.py", "async def f():\n    await workflow.wait_condition(g)"),
     (rules.unlisted_events, "gateway/a.py", "log.info('no such event')"),
     (rules.unlisted_events, "gateway/a.py", "def f(x):\n    log.warning(f'{x} is bad')"),
+    (rules.unlisted_spans, "workers/a.py", "with span('dispatch', traceparent=None):\n    pass"),
     (rules.forbidden_name, "gateway/utils.py", ""),
     (rules.forbidden_name, "holdfast/common/a.py", ""),
     (rules.undocumented_tests, "tests/test_a.py", "def test_a():\n    assert True"),
@@ -62,6 +64,7 @@ SOUND: list[tuple[Rule, str, str]] = [
     (rules.environment_reads, "holdfast/settings/a.py", "import os\nx = os.environ"),
     (rules.stray_commands, "workflows/calls.py", "async def f():\n    await workflow.execute_activity('x')"),
     (rules.module_state, "gateway/a.py", "MOVES = {1: 2}\ndef f(x):\n    seen = {}\n    seen[x] = MOVES[x]"),
+    (rules.unlisted_spans, "workers/a.py", "with span(names.SPAN_DELIVER.name, traceparent=None):\n    pass"),
     (rules.sleeping_tests, "tests/test_a.py", "async def run():\n    await workflow.sleep(1)"),
 ]
 

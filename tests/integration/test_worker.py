@@ -287,7 +287,7 @@ async def test_a_missing_search_attribute_dead_letters_nothing(tmp_path: Path) -
 async def test_an_event_too_large_for_temporal_is_a_dead_letter_at_stage_start(at_work: AtWork) -> None:
     """What Temporal can never take is given up at once, with the event, and its neighbours are delivered."""
     _, bus, client = at_work
-    # the bus takes it (under 2 MiB); as a workflow input, event and mapped argument together, it is past 2 MiB
+    # the bus takes it (under 2 MiB); as a workflow input, with two mapped arguments, it is past 2 MiB
     large, small = event(fresh("large"), json.dumps({"wanted": "large", "x": "y" * 1_040_000})), event(fresh("small"))
     for one in (large, small):
         await EventPublisher(bus).publish_event(one, timeout=SOON)

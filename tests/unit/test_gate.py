@@ -66,17 +66,17 @@ async def test_failures_in_a_row_shut_it_and_a_success_between_does_not() -> Non
         for _ in range(FAILURES * 2):
             gate.failed(AWAY)
             gate.succeeded()
-        assert gate.state == GateState.OPEN
+        assert await state_of(gate, GateState.OPEN)
         probe.error = AWAY
         for _ in range(FAILURES):
             gate.failed(AWAY)
-        assert gate.state == GateState.SHUT
+        assert await state_of(gate, GateState.SHUT)
         probe.error = None
         await assert_eventually(lambda: state_of(gate, GateState.TRIAL))
         gate.succeeded()
         probe.error = WRONG
         gate.failed(WRONG)
-        assert gate.state == GateState.SHUT
+        assert await state_of(gate, GateState.SHUT)
         assert gate.reason == "wrong"
 
 
@@ -85,7 +85,7 @@ async def test_a_failed_trial_shuts_it_again() -> None:
     probe = Probe()
     async with kept(probe) as gate:
         await gate.passable()
-        assert gate.state == GateState.TRIAL
+        assert await state_of(gate, GateState.TRIAL)
         probe.error = AWAY
         gate.failed(AWAY)
         assert gate.slots(64) == 0

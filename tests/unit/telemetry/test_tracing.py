@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
@@ -19,7 +18,7 @@ from opentelemetry.trace import StatusCode
 from holdfast.embedded.servers import free_ports
 from holdfast.errors import ErrorCode, TransientFailure
 from holdfast.telemetry.temporal import temporal_interceptors
-from holdfast.telemetry.tracing import mint_traceparent, span, valid_traceparent
+from holdfast.telemetry.tracing import OwnSpans, mint_traceparent, span, valid_traceparent
 
 INCOMING = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -38,7 +37,7 @@ telemetry.close()
 def exported(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     """Record spans in memory, for this test only."""
     exporter = InMemorySpanExporter()
-    provider = TracerProvider(shutdown_on_exit=False)
+    provider = OwnSpans(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
     yield exporter
@@ -119,6 +118,20 @@ def test_unsampled_stays_unsampled(exported: InMemorySpanExporter) -> None:
         assert active.traceparent is not None
         assert active.traceparent.endswith("-00")
     assert exported.get_finished_spans() == ()
+
+
+def test_libraries_add_no_spans(exported: InMemorySpanExporter) -> None:
+    """A library that traces by itself, as FastAPI does, records nothing, and our spans keep their parents across it."""
+    with (
+        span("webhook receive", traceparent=INCOMING) as outer,
+        trace.get_tracer_provider().get_tracer("fastapi").start_as_current_span("GET /healthz/live"),
+        span("event publish", traceparent=outer.traceparent),
+    ):
+        pass
+    assert {s.name for s in exported.get_finished_spans()} == {"webhook receive", "event publish"}
+    parent = _by_name(exported, "event publish").parent
+    assert parent is not None
+    assert parent.span_id == _by_name(exported, "webhook receive").context.span_id
 
 
 def test_temporal_is_traced_where_spans_are_exported(exported: InMemorySpanExporter) -> None:
