@@ -111,7 +111,7 @@ async def test_a_frozen_server_is_replaced(tmp_path: Path) -> None:
 
         await assert_eventually(replaced, within=40)
         await running.wait_ready("nats")
-        assert any("has not answered" in line for line in told)
+        assert any("has not been healthy" in line for line in told)
     finally:
         await running.stop()
 
