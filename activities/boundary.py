@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, FailureError
 
 from holdfast.errors import (
     Defect,
@@ -50,6 +50,8 @@ def translate(
         type=error.code,
         non_retryable=is_permanent(error) if non_retryable is None else non_retryable,
         next_retry_delay=next_retry_delay,
+        # expected failures are told by the attempt, the UI and the metrics; a traceback per attempt would drown defects
+        category=ApplicationErrorCategory.UNSPECIFIED if isinstance(error, Defect) else ApplicationErrorCategory.BENIGN,
     )
 
 

@@ -48,7 +48,7 @@ Result = TypeVar("Result")
 
 
 async def first_attempt(given: DeliverInput, *, local: bool) -> DeliverResult:
-    """Make one attempt: local where it is short (no round trips), else regular. Raises ActivityError."""
+    """Make one attempt: local where it is short (no round trips), else regular. Raises FailureError."""
     within = policies.attempt_timeout(given.spec.action) + policies.ATTEMPT_SLACK
     result: DeliverResult
     if local:

@@ -8,7 +8,7 @@ import asyncio
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, FailureError
+from temporalio.exceptions import FailureError
 
 from holdfast.contracts import names
 from holdfast.contracts.delivery import DeliverInput, DeliverResult, DeliveryInput, DeliveryResult
@@ -63,7 +63,7 @@ async def _attempt(given: DeliveryInput, delivery: str) -> Outcome:
     local = policies.attempt_timeout(spec.action) <= policies.FIRST_ATTEMPT_LOCAL
     try:
         return _delivered(given, await calls.first_attempt(order, local=local))
-    except ActivityError as error:
+    except FailureError as error:
         if is_cancellation(error):
             raise
         failure = activity_failed(error, number=1, at=facts().at)
@@ -78,7 +78,7 @@ async def _attempt(given: DeliveryInput, delivery: str) -> Outcome:
     await calls.pause(wait)
     try:
         done = await calls.further_attempts(order.model_copy(update={"prior_attempts": 1}), give_up_in=left)
-    except ActivityError as error:
+    except FailureError as error:
         if is_cancellation(error):
             raise
         return _exhausted(failure, activity_failed(error, number=2, at=facts().at), spec.retry.max_attempts)

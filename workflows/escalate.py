@@ -10,7 +10,7 @@ from holdfast.contracts import names
 from holdfast.contracts.dead_letter import DeadLetterRecord
 from holdfast.errors import ErrorCode
 from workflows import calls, narrate
-from workflows.records import RunFacts
+from workflows.records import RunFacts, fitting
 
 
 def facts() -> RunFacts:
@@ -25,7 +25,7 @@ async def dead_letter(record: DeadLetterRecord) -> ApplicationError:
     Its type is `dead_lettered`; its details are `{"code", "dead_letter"}`, which a case that redrives reads.
     """
     calls.tell(narrate.dead_lettered(record))  # before it is stored: while the bus is away, people see what waits
-    await calls.record_dead_letter(record)
+    await calls.record_dead_letter(fitting(record))
     calls.mark(state=names.STATE_DEAD_LETTERED, error=record.code)
     return ApplicationError(
         narrate.failure_line(record),

@@ -38,11 +38,14 @@ def read(model: type[Model], raw: Any) -> Model | Unreadable:
     if not payload.metadata and not payload.data:
         return Unreadable(f"no input was given; expected {model.__name__}", kept)
     try:
-        return workflow.payload_converter().from_payload(payload, model)
+        value = workflow.payload_converter().from_payload(payload, model)
     except ValidationError as error:
         return Unreadable(f"not a {model.__name__}: {_fields(error)}", kept)
     except Exception as error:  # noqa: BLE001 - converters raise what they like; all of it means the same here
         return Unreadable(f"not a {model.__name__}: {bounded(str(error) or type(error).__name__, 200)}", kept)
+    if not isinstance(value, model):  # encodings other than JSON pass the wanted type over
+        return Unreadable(f"not a {model.__name__}: the payload is {type(value).__name__}, not JSON", kept)
+    return value
 
 
 def read_or_default(model: type[Model], raw: Any) -> Model | Unreadable:

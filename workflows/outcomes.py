@@ -55,9 +55,12 @@ class AttemptFailed:
 Outcome = DeliveryResult | GaveUp
 
 
-def activity_failed(error: ActivityError, *, number: int, at: datetime) -> AttemptFailed:
-    """Read what `deliver` raised; `number` is the attempt it began with, `at` is now."""
-    cause = error.cause
+def activity_failed(error: FailureError, *, number: int, at: datetime) -> AttemptFailed:
+    """Read what an activity raised; `number` is the attempt it began with, `at` is now.
+
+    A regular activity's failure comes wrapped in an ActivityError, a local one's comes as it is.
+    """
+    cause = error.cause if isinstance(error, ActivityError) else error
     if isinstance(cause, ApplicationError):
         code, message = _code(cause), cause.message
         log = read_log(cause.details) or (failed(number, at, code, message),)
@@ -124,4 +127,6 @@ def is_cancellation(error: BaseException) -> bool:
 
 
 def _code(error: ApplicationError) -> str:
+    if error.type == "WorkerShutdown":  # the SDK's word for an attempt that a stopping worker cut off
+        return ErrorCode.TARGET_TIMEOUT
     return error.type if error.type in _CODES else ErrorCode.DEFECT

@@ -12,6 +12,8 @@ from holdfast.errors import ErrorCode, bounded
 from workflows.inputs import Unreadable
 from workflows.outcomes import GaveUp
 
+MAX_RECORD = 1_900_000  # characters as JSON; a message on the bus and a payload in Temporal end at 2 MiB
+
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
@@ -76,3 +78,15 @@ def of_tick(given: PublishTickInput, outcome: GaveUp, facts: RunFacts) -> DeadLe
         workflow_id=facts.workflow_id,
         run_id=facts.run_id,
     )
+
+
+def fitting(record: DeadLetterRecord) -> DeadLetterRecord:
+    """Return `record` small enough for the bus and for Temporal.
+
+    The recorded action goes first, for a redrive decides anew anyway; the event itself stays as long as it can.
+    """
+    for dropped in ({}, {"spec": None}, {"spec": None, "raw_base64": None, "tick": None}):
+        smaller = record.model_copy(update=dropped)
+        if len(smaller.model_dump_json(exclude_none=True)) <= MAX_RECORD:
+            return smaller
+    return record.model_copy(update={"spec": None, "raw_base64": None, "tick": None, "envelope": None})

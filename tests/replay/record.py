@@ -1,0 +1,186 @@
+"""Record one history per workflow type and outcome: `python -m tests.replay.record`. Append-only.
+
+A history that is there already is never written again: it stands for runs that are under way somewhere.
+To record a new shape of an old scenario, add a scenario with a new name.
+"""
+
+import asyncio
+import contextlib
+import re
+import tempfile
+from collections import deque
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from temporalio import workflow
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import Worker
+
+from holdfast import ids
+from holdfast.contracts import names
+from holdfast.contracts.dead_letter import CaseView, DeadLetterRecord
+from holdfast.domain.actions import WorkflowAction
+from holdfast.domain.deadletters import CaseState, Stage
+from holdfast.domain.retry import RetryPolicy
+from holdfast.embedded.sink import Reply
+from tests import buses, durable, servers
+from tests.conftest import assert_eventually
+from tests.durable import RECEIVED, Stack, delivery
+
+HISTORIES = Path(__file__).parent / "histories"
+QUICK = RetryPolicy(max_attempts=3, initial=timedelta(milliseconds=50), max=timedelta(milliseconds=100), jitter=0.0)
+Scenario = Callable[[Stack, str], Awaitable[None]]
+
+
+@workflow.defn(name="Users", sandboxed=False)
+class Users:
+    """Stands for a workflow of the user's own."""
+
+    @workflow.run
+    async def run(self, what: str) -> str:
+        """Do as told."""
+        if what == "fail":
+            raise ApplicationError("no", non_retryable=True)
+        if what == "break":
+            raise KeyError("bug")
+        return what
+
+
+async def _ended(stack: Stack, kind: str, given: Any, workflow_id: str) -> None:
+    handle = await stack.start(kind, given, workflow_id)
+    with contextlib.suppress(WorkflowFailureError):
+        await handle.result()
+
+
+def _http(*statuses: int, **more: Any) -> Scenario:
+    async def play(stack: Stack, workflow_id: str) -> None:
+        stack.sink.script[f"/{workflow_id}"] = deque(Reply(status) for status in statuses)
+        action = stack.post(f"/{workflow_id}", **more)
+        await _ended(stack, names.EVENT_DELIVERY, delivery(action, retry=QUICK), workflow_id)
+
+    return play
+
+
+def _child(what: str, queue: str = "record-users", start_within: timedelta = timedelta(hours=1)) -> Scenario:
+    async def play(stack: Stack, workflow_id: str) -> None:
+        action = WorkflowAction(workflow="Users", task_queue=queue, args=(what,), start_within=start_within)
+        async with Worker(stack.client, task_queue="record-users", workflows=[Users]):
+            await _ended(stack, names.EVENT_DELIVERY, delivery(action, retry=QUICK), workflow_id)
+
+    return play
+
+
+async def _cancelled(stack: Stack, workflow_id: str) -> None:
+    stack.sink.standing[f"/{workflow_id}"] = Reply(503, (("Retry-After", "600"),))
+    handle = await stack.start(names.EVENT_DELIVERY, delivery(stack.post(f"/{workflow_id}")), workflow_id)
+    await durable.until_state(handle, "timer_started")
+    await handle.cancel()
+    with contextlib.suppress(WorkflowFailureError):
+        await handle.result()
+
+
+def _input(kind: str, given: Any) -> Scenario:
+    async def play(stack: Stack, workflow_id: str) -> None:
+        await _ended(stack, kind, given, workflow_id)
+
+    return play
+
+
+def _case(*moves: tuple[str, dict[str, Any]], statuses: tuple[int, ...] = (), raw: str | None = None) -> Scenario:
+    async def play(stack: Stack, workflow_id: str) -> None:
+        stack.sink.script[f"/{workflow_id}"] = deque(Reply(status) for status in statuses)
+        expire = timedelta(days=90) if moves else timedelta(seconds=1)
+        given = delivery(stack.post(f"/{workflow_id}"), trigger="gone", retry=QUICK, expire_after=expire)
+        letter = DeadLetterRecord(
+            id=f"gone/{workflow_id}",
+            stage=Stage.DELIVERY if raw is None else Stage.DECODE,
+            code="target.refused",
+            message="HTTP 404",
+            at=RECEIVED,
+            source="shop",
+            trigger="gone",
+            envelope=given.envelope if raw is None else None,
+            spec=given.spec,
+            raw_base64=raw,
+        )
+        handle = await stack.start(names.DEAD_LETTER, letter, ids.case_id(workflow_id))
+        for name, content in moves:
+            view: CaseView = await handle.execute_update(name, content, result_type=CaseView)
+            if name == names.REDRIVE:
+                with contextlib.suppress(WorkflowFailureError):
+                    if raw is None:
+                        await stack.client.get_workflow_handle(view.redrives[-1]).result()
+                await _settled(handle)
+        await handle.result()
+
+    return play
+
+
+async def _settled(handle: WorkflowHandle[Any, Any]) -> None:
+    async def left() -> bool:
+        view = await handle.query(names.CASE, result_type=CaseView)
+        return bool(view.state != CaseState.REDRIVING)
+
+    await assert_eventually(left)
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "delivery-delivered-at-once": _http(200),
+    "delivery-delivered-after-retries": _http(503, 503, 200),
+    "delivery-dead-lettered-exhausted": _http(503, 503, 503),
+    "delivery-dead-lettered-refused": _http(404),
+    "delivery-slow-delivered": _http(200, timeout=timedelta(seconds=20)),
+    "delivery-slow-retried": _http(503, 200, timeout=timedelta(seconds=20)),
+    "delivery-cancelled": _cancelled,
+    "delivery-unreadable": _input(names.EVENT_DELIVERY, {"no": "delivery"}),
+    "delivery-child-delivered": _child("hello"),
+    "delivery-child-failed": _child("fail"),
+    "delivery-child-broken": _child("break"),
+    "delivery-child-nobody": _child("hello", queue="record-nobody", start_within=timedelta(seconds=12)),
+    "case-redriven": _case((names.ACKNOWLEDGE, {"by": "ana"}), (names.REDRIVE, {"by": "ana"})),
+    "case-redriven-twice": _case((names.REDRIVE, {"by": "ana"}), (names.REDRIVE, {"by": "ben"}), statuses=(404,)),
+    "case-discarded": _case((names.DISCARD, {"by": "ana", "reason": "a test"})),
+    "case-expired": _case(),
+    "case-republished": _case((names.REDRIVE, {"by": "ana"}), raw="Z2FyYmFnZQ=="),
+    "case-unreadable": _input(names.DEAD_LETTER, 7),
+    "tick-published": _input(names.SCHEDULED_EVENT, {"schedule": "nightly", "data_expression": "tick.date"}),
+    "tick-dead-lettered": _input(names.SCHEDULED_EVENT, {"schedule": "nightly", "data_expression": "tick.nope"}),
+    "tick-unreadable": _input(names.SCHEDULED_EVENT, {"schedule": "NOT A NAME"}),
+    "unknown-type": _input("NoSuchWorkflow", {"a": 1}),
+}
+
+
+async def _record(stack: Stack, client: Client, name: str) -> None:
+    file = HISTORIES / f"{name}.json"
+    if file.exists():
+        return
+    await SCENARIOS[name](stack, name)
+    workflow_id = ids.case_id(name) if name.startswith("case-") and name != "case-unreadable" else name
+    history = await client.get_workflow_handle(workflow_id).fetch_history()
+    file.write_text(_anonymous(history.to_json()) + "\n", encoding="utf-8")
+
+
+def _anonymous(text: str) -> str:
+    """Take out where, and by which process, it was recorded."""
+    text = text.replace(str(HISTORIES.parents[2]), ".")
+    return re.sub(r"\b\d+@[\w.-]+?(?=[\"-])", "recorder", text)  # process@host, also inside names of sticky queues
+
+
+async def main() -> None:
+    """Play what has no history yet, each on fresh servers' common worker."""
+    HISTORIES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as text:
+        directory = Path(text)
+        with servers.nats(directory) as nats, servers.temporal(directory) as temporal:
+            client = await durable.connect(temporal.plan.address)
+            loaded = durable.config(directory)
+            async with buses.connected(nats) as bus, durable.stack(client, bus, loaded, {}) as stack:
+                for name in SCENARIOS:
+                    await _record(stack, client, name)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
