@@ -43,9 +43,7 @@ class OwnSpans(TracerProvider):
         """Return a tracer that does nothing to whoever is not us."""
         if instrumenting_module_name != SCOPE:
             return NoOpTracer()
-        return super().get_tracer(
-            instrumenting_module_name, instrumenting_library_version, schema_url, attributes
-        )
+        return super().get_tracer(instrumenting_module_name, instrumenting_library_version, schema_url, attributes)
 
 
 @dataclass(frozen=True, slots=True)
