@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -111,11 +112,13 @@ class Stage:
 
     def temporal(self, *words: str) -> Any:
         """Run the `temporal` command line as a person would; return what it printed as JSON."""
-        command = [binary("temporal"), *words, "--address", self.stack.temporal_address, "--output", "json"]
-        done = subprocess.run(command, capture_output=True, timeout=30, check=False)  # noqa: S603 - our own words
-        if done.returncode != 0:
-            raise DemoError(f"temporal {' '.join(words)}: {done.stderr.decode()[:500]}")
-        return json.loads(done.stdout or b"null")
+        printed = _run(binary("temporal"), *words, "--address", self.stack.temporal_address, "--output", "json")
+        return json.loads(printed or b"null")
+
+    def holdfast(self, *words: str) -> None:
+        """Run the `holdfast` command line as a person would."""
+        places = ("--config", str(self.stack.config), "--data-dir", str(self.stack.data_dir))
+        _run(sys.executable, "-m", "holdfast.cli.main", *words, *places)
 
     def workflows(self, query: str) -> list[dict[str, Any]]:
         """List workflows by a visibility query."""
@@ -135,6 +138,14 @@ class Stage:
     def deliveries(self, source: str) -> list[dict[str, Any]]:
         """Every EventDelivery of one source."""
         return self.workflows(f'WorkflowType="{names.EVENT_DELIVERY}" AND {names.SA_SOURCE}="{source}"')
+
+
+def _run(*command: str) -> bytes:
+    """Run a command to its end. Raises DemoError with what it said where it fails."""
+    done = subprocess.run(command, capture_output=True, timeout=30, check=False)  # noqa: S603 - our own words
+    if done.returncode != 0:
+        raise DemoError(f"{' '.join(command[:4])}: {done.stderr.decode()[:500]}")
+    return done.stdout
 
 
 def push_event(path: str, **fields: Any) -> bytes:
