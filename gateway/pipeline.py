@@ -18,7 +18,7 @@ from gateway.limits import UNKNOWN_CAP
 from gateway.normalise import normalise
 from gateway.publish import Publisher, publish
 from gateway.readiness import Readiness
-from gateway.receive import Buffers, Receive, Scope, check_head, receive, reserve
+from gateway.receive import Receive, Receiver, Scope, check_head
 from gateway.routes import Route
 from gateway.tracing import incoming_trace
 from holdfast.clock import Clock
@@ -42,36 +42,29 @@ class Pipeline:
     def __init__(self, publisher: Publisher, readiness: Readiness, clock: Clock) -> None:
         self._publisher = publisher
         self._readiness = readiness
-        self._clock = clock
-        self._buffers = Buffers()
+        self._receiver = Receiver(clock)
 
     async def accept(self, route: Route, path_params: dict[str, str], scope: Scope, receive_event: Receive) -> Receipt:
         """Take one webhook all the way. Raises RejectedInput, Unavailable, or Disconnected."""
         headers = scope["headers"]
         check_head(headers, route.max_body)
-        size = reserve(headers, route.max_body)
-        self._buffers.take(size)
-        try:
-            parent, state = incoming_trace(headers)
-            with span(
-                names.SPAN_RECEIVE.name, traceparent=parent, tracestate=state, kind="server", source=route.source
-            ) as active:
-                raw = await receive(scope, receive_event, route.max_body, path_params, self._clock)
+        parent, state = incoming_trace(headers)
+        with span(
+            names.SPAN_RECEIVE.name, traceparent=parent, tracestate=state, kind="server", source=route.source
+        ) as active:
+            raw = await self._receiver.receive(scope, receive_event, route.max_body, path_params)
+            try:
                 authentic = authenticate(raw, route.verifier)
                 normal = normalise(authentic, route.kept)
                 envelope = identify(normal, route, active.traceparent or mint_traceparent(), active.tracestate)
                 stored = await publish(envelope, self._publisher, self._readiness)
-                return Receipt(route.source, envelope.id, stored.duplicate)
-        finally:
-            self._buffers.give_back(size)
+            finally:
+                self._receiver.release(raw)
+            return Receipt(route.source, envelope.id, stored.duplicate)
 
     async def refuse(self, scope: Scope, receive_event: Receive) -> RejectedInput:
         """Return the refusal of a path of no source, after the work of a wrong signature."""
-        headers = scope["headers"]
-        check_head(headers, UNKNOWN_CAP)
-        size = reserve(headers, UNKNOWN_CAP)
-        self._buffers.take(size)
-        try:
-            return refuse_unknown(await receive(scope, receive_event, UNKNOWN_CAP, {}, self._clock))
-        finally:
-            self._buffers.give_back(size)
+        check_head(scope["headers"], UNKNOWN_CAP)
+        raw = await self._receiver.receive(scope, receive_event, UNKNOWN_CAP, {})
+        self._receiver.release(raw)
+        return refuse_unknown(raw)
