@@ -15,7 +15,6 @@ from temporalio.common import RawValue, SearchAttributeKey, WorkflowIDReusePolic
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.http import new_client
 from activities.registry import build
@@ -34,16 +33,10 @@ from holdfast.settings.file import LoadedConfig, load_config
 from holdfast.settings.secrets import Secrets
 from holdfast.telemetry.metrics import Metrics
 from tests.conftest import assert_eventually
-from workflows.registry import WORKFLOWS
+from workers.replayer import WorkflowOptions
 
 RECEIVED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 QUICK = RetryPolicy(max_attempts=4, initial=timedelta(seconds=1), jitter=0.0)
-
-
-def runner() -> SandboxedWorkflowRunner:
-    """The sandbox as the worker has it."""
-    passed = SandboxRestrictions.default.with_passthrough_modules("pydantic", "pydantic_core", "holdfast")
-    return SandboxedWorkflowRunner(restrictions=passed)
 
 
 def event(event_id: str = "e-1", body: bytes = b'{"n": 1}', **more: Any) -> Envelope:
@@ -72,7 +65,7 @@ def delivery(action: Action, *, retry: RetryPolicy = QUICK, event_id: str = "e-1
         retry=retry,
         dead_letter=DeadLetterConfig(expire_after=more.pop("expire_after", timedelta(days=90))),
     )
-    return DeliveryInput(envelope=event(event_id, **more), spec=spec)
+    return DeliveryInput(envelope=event(event_id, more.pop("body", b'{"n": 1}'), **more), spec=spec)
 
 
 @dataclass
@@ -126,7 +119,7 @@ async def failure(handle: WorkflowHandle[Any, Any]) -> ApplicationError:
 async def kinds(handle: WorkflowHandle[Any, Any]) -> list[str]:
     """Name the events of a run's history, in order."""
     return [
-        event.WhichOneof("attributes").removesuffix("_event_attributes")
+        (event.WhichOneof("attributes") or "").removesuffix("_event_attributes")
         async for event in handle.fetch_history_events()
     ]
 
@@ -141,16 +134,17 @@ def config(directory: Path, text: str = "version: 1\n") -> LoadedConfig:
 @contextlib.asynccontextmanager
 async def stack(client: Client, bus: Bus, loaded: LoadedConfig, env: Mapping[str, str]) -> AsyncIterator[Stack]:
     """Run a worker and a target."""
-    sink, metrics = Sink(), Metrics()
+    sink, metrics, options = Sink(), Metrics(), WorkflowOptions()
     await sink.start()
     async with new_client() as http:
         activities = build(bus, loaded, Secrets(loaded.file.parent, env), metrics, http)
         async with Worker(
             client,
             task_queue=names.TASK_QUEUE,
-            workflows=WORKFLOWS,
+            workflows=options.workflows,
+            workflow_runner=options.workflow_runner,
+            workflow_failure_exception_types=options.workflow_failure_exception_types,
             activities=activities,
-            workflow_runner=runner(),
         ):
             yield Stack(client, bus, sink, metrics)
     await sink.stop()

@@ -20,7 +20,7 @@ from holdfast.temporal.namespace import verify_search_attributes
 from holdfast.temporal.starts import start_case
 from workers.decide import Arrived, stray
 from workers.gate import Gate, GateState
-from workers.settle import WHILE_SHUT, redelivery_wait
+from workers.settle import BEHIND_GATE, TEMPORAL, WHILE_SHUT, redelivery_wait
 
 log = logging.getLogger(__name__)
 
@@ -43,16 +43,19 @@ class Escalator:
         record = self._read(message)
         try:
             await self._escalate(record)
+            self.gate.succeeded()
             await message.ack()
         except HoldfastError as error:
-            if error.code in {ErrorCode.TEMPORAL_UNAVAILABLE, ErrorCode.TEMPORAL_MISCONFIGURED}:
+            wait = redelivery_wait(message.deliveries)
+            if error.code in TEMPORAL:
                 self.gate.failed(error)
+                wait = min(wait, BEHIND_GATE)
             self.metrics.redelivered(error.code)
             log.warning(
                 "escalate.redelivered",
                 extra={"dead_letter": record.id, "code": error.code, "reason": error.message},
             )
-            await message.redeliver(redelivery_wait(message.deliveries))
+            await message.redeliver(wait)
 
     def _read(self, message: Message) -> DeadLetterRecord:
         """Read the record; what is none is itself a dead letter, with its bytes."""
@@ -72,7 +75,6 @@ class Escalator:
             await verify_search_attributes(self.client)
             # a case without the record's bulk is visible; a case that cannot be started is nothing
             await start_case(self.client, bare(record))
-        self.gate.succeeded()
 
     async def _runs(self, workflow_id: str) -> bool:
         try:

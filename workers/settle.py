@@ -35,7 +35,8 @@ STORE_WITHIN = timedelta(seconds=5)
 FIRST_WAIT = timedelta(seconds=1)
 LONGEST_WAIT = timedelta(minutes=5)
 WHILE_SHUT = timedelta(seconds=2)
-_TEMPORAL = frozenset({ErrorCode.TEMPORAL_UNAVAILABLE, ErrorCode.TEMPORAL_MISCONFIGURED})
+BEHIND_GATE = timedelta(seconds=10)  # longest wait for Temporal's absence: the gate already spares it
+TEMPORAL = frozenset({ErrorCode.TEMPORAL_UNAVAILABLE, ErrorCode.TEMPORAL_MISCONFIGURED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,11 @@ class Dispatcher:
             await self._perform(decision, arrived)
             await message.ack()
         except HoldfastError as error:
-            if error.code in _TEMPORAL:
-                self.gate.failed(error)
-            self.metrics.redelivered(error.code)
             wait = redelivery_wait(message.deliveries)
+            if error.code in TEMPORAL:
+                self.gate.failed(error)
+                wait = min(wait, BEHIND_GATE)
+            self.metrics.redelivered(error.code)
             log.warning(
                 "dispatch.redelivered",
                 extra={
@@ -109,6 +111,7 @@ class Dispatcher:
         except RejectedInput as error:
             # an unknown search attribute is refused as INVALID_ARGUMENT too; that is never this message's fault
             await verify_search_attributes(self.client)
+            self.gate.succeeded()
             await self._dead_letter(start_failed(given, error.code, error.message, arrived))
             return
         self.gate.succeeded()

@@ -127,4 +127,6 @@ def is_cancellation(error: BaseException) -> bool:
 
 
 def _code(error: ApplicationError) -> str:
+    if error.type == "WorkerShutdown":  # the SDK's word for an attempt that a stopping worker cut off
+        return ErrorCode.TARGET_TIMEOUT
     return error.type if error.type in _CODES else ErrorCode.DEFECT

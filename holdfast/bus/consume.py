@@ -79,6 +79,7 @@ class Consumer:
         self._slots = slots
         self._client: Client | None = None
         self._inbox = ""
+        self._pulls = 0
         self._frames: asyncio.Queue[Msg] = asyncio.Queue()
         self._working: set[asyncio.Task[None]] = set()
         self._freed = asyncio.Event()
@@ -135,8 +136,10 @@ class Consumer:
             "idle_heartbeat": int(HEARTBEAT.total_seconds() * 1e9),
         }
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._plan.stream}.{self._plan.name}"
+        self._pulls += 1
+        reply = f"{self._inbox}.{self._pulls}"
         try:
-            await client.publish(subject, json.dumps(request).encode(), reply=self._inbox + ".p")
+            await client.publish(subject, json.dumps(request).encode(), reply=reply)
         except Exception as error:
             raise classify(error) from error
         while batch > 0:
@@ -149,7 +152,7 @@ class Consumer:
             if frame.reply.startswith(_ACK):
                 batch -= 1
                 self._begin(self._message(frame))
-            elif self._over(frame):
+            elif frame.subject == reply and self._over(frame):  # an earlier pull's end says nothing about this one
                 return
 
     def _over(self, frame: Msg) -> bool:

@@ -3,6 +3,7 @@
 An event is found by reading its subject, 1/4096 of its source's events, from the oldest on.
 """
 
+import asyncio
 import base64
 import binascii
 import json
@@ -31,7 +32,7 @@ from holdfast.contracts.dead_letter import DeadLetterRecord
 from holdfast.domain.events import Envelope, decode_envelope
 from holdfast.errors import ErrorCode, RejectedInput, Unavailable
 
-MAX_READ = 10_000  # messages one look-up reads at most
+READ_WITHIN = timedelta(seconds=30)  # a look-up in all; one message takes about 0.3 ms
 CALL = timedelta(seconds=5)
 _NO_MESSAGE = 10037
 _NO_CONSUMER = 10014
@@ -92,7 +93,12 @@ async def find_unmatched(bus: Bus, source: str, event_id: str) -> Unmatched | No
 
 
 async def find_dead_letters(
-    bus: Bus, *, source: str | None = None, event_id: str | None = None, after: int = 0, limit: int = MAX_READ
+    bus: Bus,
+    *,
+    source: str | None = None,
+    event_id: str | None = None,
+    after: int = 0,
+    within: timedelta = READ_WITHIN,
 ) -> AsyncIterator[FoundDeadLetter]:
     """Iterate over dead letters from the oldest, those of one source or event where given. Raises Unavailable.
 
@@ -100,7 +106,7 @@ async def find_dead_letters(
     """
     token = "*" if source is None else source_token(source)
     shard = "*" if source is None or event_id is None else ids.shard(source, event_id)
-    async for raw in read(bus, DEAD_LETTERS, f"dead-letters.{token}.{shard}", after=after, limit=limit):
+    async for raw in read(bus, DEAD_LETTERS, f"dead-letters.{token}.{shard}", after=after, within=within):
         try:
             record = DeadLetterRecord.model_validate_json(raw.data)
         except ValidationError:
@@ -120,11 +126,19 @@ async def settled_up_to(bus: Bus) -> int:
     return int(reply["ack_floor"]["stream_seq"])
 
 
-async def read(bus: Bus, stream: str, subject: str, *, after: int = 0, limit: int = MAX_READ) -> AsyncIterator[Raw]:
-    """Iterate over the messages of `subject` (may hold wildcards) past sequence `after`. Raises Unavailable."""
+async def read(
+    bus: Bus, stream: str, subject: str, *, after: int = 0, within: timedelta = READ_WITHIN
+) -> AsyncIterator[Raw]:
+    """Iterate over the messages of `subject` (may hold wildcards) past sequence `after`.
+
+    Raises Unavailable; `bus.timeout` where reading has taken longer than `within`.
+    """
+    deadline = asyncio.get_running_loop().time() + within.total_seconds()
     api = f"$JS.API.STREAM.MSG.GET.{stream}"
     sequence = after + 1
-    for _ in range(limit):
+    while True:
+        if asyncio.get_running_loop().time() > deadline:
+            raise Unavailable(ErrorCode.BUS_TIMEOUT, f"reading {subject} took longer than {within}")
         question = json.dumps({"seq": sequence, "next_by_subj": subject}).encode()
         # asked as JSON and not by direct get, whose headers a stored message could imitate
         reply, error = _json(await bus.part(Requests).request(api, question, timeout=CALL))

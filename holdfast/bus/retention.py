@@ -54,9 +54,9 @@ async def first_after(bus: Bus, stream: str, moment: datetime, fill: StreamFill)
     while low < high:
         middle = (low + high) // 2
         # a gap at `middle` answers with the next message there is
-        found = [raw async for raw in read(bus, stream, ">", after=middle - 1, limit=1)]
-        if found and found[0].stored_at < moment:
-            low = found[0].sequence + 1
+        found = await anext(read(bus, stream, ">", after=middle - 1), None)
+        if found is not None and found.stored_at < moment:
+            low = found.sequence + 1
         else:
             high = middle
     return low

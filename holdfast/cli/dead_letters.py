@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 POLL = 0.3  # seconds between looks at a redrive
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Handle what failed for good.")
+app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 IdArgument = Annotated[
     str,

@@ -19,7 +19,7 @@ from holdfast.settings.process import ProcessSettings
 from holdfast.settings.runtime import load_settings
 from holdfast.temporal.deliveries import DeliverySummary, list_deliveries
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Look at events: where each one is now.")
+app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 
 @dataclass(slots=True)

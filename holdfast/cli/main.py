@@ -6,6 +6,7 @@ Commands are imported when they are called: the gateway must not carry the Tempo
 import importlib
 import logging
 import os
+import re
 import sys
 from typing import Any
 
@@ -47,6 +48,8 @@ class Commands(TyperGroup):
             return None
         command = typer.main.get_command(importlib.import_module(module).app)
         command.name = cmd_name
+        for one in (command, *getattr(command, "commands", {}).values()):
+            one.help = _flowing(one.help)
         return command
 
     def invoke(self, ctx: Any) -> Any:
@@ -58,6 +61,11 @@ class Commands(TyperGroup):
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
+
+
+def _flowing(text: str | None) -> str | None:
+    """Join the lines of each paragraph, so that a terminal breaks them where it ends."""
+    return text and re.sub(r"(?<!\n)\n(?!\n)", " ", text)
 
 
 app = typer.Typer(

@@ -17,7 +17,7 @@ from holdfast.settings.runtime import load_settings
 from holdfast.temporal import schedules as temporal_schedules
 from holdfast.temporal.schedules import Change, PlanEntry
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Plan and apply the schedules of holdfast.yaml.")
+app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 PruneOption = Annotated[
     bool, typer.Option("--prune", help="Delete schedules that Holdfast made and the file no longer has.")

@@ -12,18 +12,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from holdfast.cli.check import unreadable_secrets
 from holdfast.cli.curl import find_line
 from holdfast.cli.options import ConfigOption, DataDirOption
 from holdfast.cli.output import console
 from holdfast.clock import SystemClock
 from holdfast.embedded.layout import with_ports
 from holdfast.embedded.ports import Ports
+from holdfast.embedded.room import check_room
 from holdfast.embedded.stack import EmbeddedStack
 from holdfast.embedded.starter import write_starter
-from holdfast.errors import HoldfastError
+from holdfast.errors import ErrorCode, HoldfastError, RejectedInput
 from holdfast.settings.file import LoadedConfig, load_config
 from holdfast.settings.process import ProcessSettings
 from holdfast.settings.runtime import load_settings
+from holdfast.settings.secrets import Secrets
 from holdfast.temporal import schedules
 from holdfast.temporal.connect import connect
 from holdfast.temporal.schedules import Change
@@ -56,9 +59,22 @@ def up(
         write_starter(file, directory)
         out.print(escape(f"There is no {file} yet: wrote an example that works, with secrets of its own."))
     loaded = load_config(file)
+    _refuse_early(settings, loaded, directory, out)
     ports = Ports.free() if free_ports else with_ports(settings, port_offset)
     stack = EmbeddedStack(directory, file, ports=ports, tell=lambda line: out.print(f"  {escape(line)}"))
     raise typer.Exit(asyncio.run(_serve(stack, loaded, out)))
+
+
+def _refuse_early(settings: ProcessSettings, loaded: LoadedConfig, directory: Path, out: Console) -> None:
+    """Find what would keep the stack from starting before anything starts. Raises RejectedInput."""
+    missing = list(unreadable_secrets(loaded.config, Secrets(loaded.file.absolute().parent)))
+    fatal = [text for text in missing if text.startswith("sources.")]
+    if fatal:
+        raise RejectedInput(ErrorCode.CONFIG_INVALID, "; ".join(fatal))
+    for text in missing:
+        out.print(f"[yellow]warning:[/yellow] {escape(text)}")
+    if "nats_url" not in settings.model_fields_set:
+        check_room(directory / "nats" / "store", loaded.config.bus.streams)
 
 
 async def _serve(stack: EmbeddedStack, loaded: LoadedConfig, out: Console) -> int:
@@ -74,7 +90,9 @@ async def _serve(stack: EmbeddedStack, loaded: LoadedConfig, out: Console) -> in
             starting.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await starting
-        out.print("Stopping: gateway, worker, Temporal, NATS (Ctrl-C again kills them)")
+        out.print(
+            "Stopping: gateway and worker finish what they have begun, then Temporal and NATS end. Ctrl-C again kills."
+        )
     finally:
         waiting.cancel()
         await stack.stop()

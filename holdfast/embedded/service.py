@@ -61,10 +61,14 @@ class Service:
             self._was_ready = False
             self._ready.clear()
             self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.spec.name}")
-        await self.wait_ready()
+        try:
+            await self.wait_ready()
+        except Unavailable:
+            await self.stop()  # what did not come up is not left half up
+            raise
 
     async def wait_ready(self) -> None:
-        """Wait until it is ready, at most the policy's `start_within`."""
+        """Wait until it is ready, at most the policy's `start_within`. Raises Unavailable; it goes on being kept."""
         if self._keeper is None:
             raise Defect(ErrorCode.DEFECT, f"{self.spec.name} was not started")
         waiting = asyncio.create_task(self._ready.wait())
@@ -76,7 +80,6 @@ class Service:
         if self._keeper.done():
             await self._keeper  # raises why it gave up
         if not self._ready.is_set():
-            await self.stop()
             raise self._failed(f"was not ready within {within:.0f} s")
 
     async def stop(self) -> None:

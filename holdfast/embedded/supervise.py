@@ -69,7 +69,7 @@ def decide(policy: RestartPolicy, observation: Observation, failures: int) -> Ve
         patience = policy.silent_for if observation.answered else policy.start_within
         if observation.silent_for < patience:
             return LeaveAlone()
-        return Replace(f"has not answered for {observation.silent_for.total_seconds():.0f} s")
+        return Replace(f"has not been healthy for {observation.silent_for.total_seconds():.0f} s")
     before = 0 if observation.lived >= policy.steady_after else failures
     grown = policy.initial.total_seconds() * policy.factor ** min(before, 32)
     wait = timedelta(seconds=min(grown, policy.max.total_seconds()))

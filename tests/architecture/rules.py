@@ -19,7 +19,7 @@ ONE_IMPORTER = {
     "opentelemetry": ("holdfast/telemetry/",),
     "prometheus_client": ("holdfast/telemetry/",),
     "temporalio.contrib.opentelemetry": ("holdfast/telemetry/",),
-    "temporalio.client": ("holdfast/temporal/", "workers/"),
+    "temporalio.client": ("holdfast/temporal/", "workers/", "holdfast/cli/"),  # the command line hands it on
     "nats": ("holdfast/bus/",),
     "fastapi": ("gateway/", "workers/"),
     "starlette": ("gateway/", "workers/"),
@@ -175,10 +175,11 @@ def sleeping_tests(source: Source) -> list[str]:
     """No test waits by the clock; `assert_eventually` in tests/conftest.py is the one place that does."""
     if source.path == "tests/conftest.py":
         return []
+    durable = {id(node) for workflow in _workflows(source.tree) for node in ast.walk(workflow)}
     return [
         f"{source.path}:{node.lineno}: sleeps; use assert_eventually or await a signal"
         for node in ast.walk(source.tree)
-        if isinstance(node, ast.Call) and _called(node) == "sleep" and not _waits_not_by_the_clock(node)
+        if isinstance(node, ast.Call) and _called(node) == "sleep" and id(node) not in durable and not _yields(node)
     ]
 
 
@@ -235,10 +236,16 @@ def _called(node: ast.Call) -> str:
     return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
 
 
-def _waits_not_by_the_clock(node: ast.Call) -> bool:
-    """`sleep(0)` only lets others run; `workflow.sleep` in a workflow written for a test is a durable timer."""
-    yields = len(node.args) == 1 and isinstance(node.args[0], ast.Constant) and node.args[0].value == 0
-    return yields or (isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", "") == "workflow")
+def _workflows(tree: ast.Module) -> Iterator[ast.ClassDef]:
+    """Return workflows written for a test: a sleep in one is a durable timer."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and any("workflow.defn" in ast.unparse(d) for d in node.decorator_list):
+            yield node
+
+
+def _yields(node: ast.Call) -> bool:
+    """`sleep(0)` only lets others run."""
+    return len(node.args) == 1 and isinstance(node.args[0], ast.Constant) and node.args[0].value == 0
 
 
 def _locals(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:

@@ -65,7 +65,8 @@ SOUND: list[tuple[Rule, str, str]] = [
     (rules.stray_commands, "workflows/calls.py", "async def f():\n    await workflow.execute_activity('x')"),
     (rules.module_state, "gateway/a.py", "MOVES = {1: 2}\ndef f(x):\n    seen = {}\n    seen[x] = MOVES[x]"),
     (rules.unlisted_spans, "workers/a.py", "with span(names.SPAN_DELIVER.name, traceparent=None):\n    pass"),
-    (rules.sleeping_tests, "tests/test_a.py", "async def run():\n    await workflow.sleep(1)"),
+    (rules.sleeping_tests, "tests/test_a.py", "@workflow.defn\nclass A:\n    async def run(self):\n        sleep(1)"),
+    (rules.sleeping_tests, "tests/test_a.py", "async def test_a():\n    await asyncio.sleep(0)"),
 ]
 
 

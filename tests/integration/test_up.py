@@ -175,11 +175,23 @@ async def test_ctrl_c_while_it_starts(up: Up) -> None:
 
 async def test_a_server_that_cannot_start_is_told_with_its_log(up: Up) -> None:
     """The reason is on the screen, not only in a file, and the rest is stopped again."""
-    (up.home / "holdfast.yaml").write_text(
-        "version: 1\nsources:\n  a:\n    verify: {preset: github, secrets: ['env:NO_SUCH_SECRET']}\n"
-    )
+    (up.home / ".holdfast" / "nats").mkdir(parents=True)
+    (up.home / ".holdfast" / "nats" / "store").write_text("in the way")
     up.start("--free-ports")
     assert up.wait(90) == 1
-    assert re.search(r"error: gateway ended .* before it was ready", up.text)
-    assert "NO_SUCH_SECRET" in up.text
+    assert re.search(r"error: nats ended .* before it was ready", up.text)
+    assert "storage directory" in up.text
     assert "Traceback" not in up.text
+    assert up.children() == []
+
+
+def test_what_cannot_work_is_refused_before_anything_starts(up: Up) -> None:
+    """A secret that is missing and streams that the disk cannot hold are named at once; nothing is left behind."""
+    config = up.home / "holdfast.yaml"
+    config.write_text("version: 1\nsources:\n  a:\n    verify: {preset: github, secrets: ['env:NO_SUCH_SECRET']}\n")
+    assert "NO_SUCH_SECRET is missing" in up.holdfast("up", "--free-ports").stderr
+    config.write_text("version: 1\nbus:\n  streams:\n    events: {max_bytes: 900PiB}\n")
+    refused = up.holdfast("up", "--free-ports")
+    assert refused.returncode == 1
+    assert "lower bus.streams" in refused.stderr
+    assert not (up.home / ".holdfast").exists()

@@ -22,13 +22,16 @@ from holdfast.bus.retention import backlog_of
 from holdfast.bus.streams import DEAD_LETTERS, DISPATCHER, EVENTS, subject_for
 from holdfast.bus.topology import ensure_streams
 from holdfast.contracts import names
-from holdfast.domain.deadletters import Stage
+from holdfast.contracts.dead_letter import AcknowledgeInput, DiscardInput
+from holdfast.domain.deadletters import CaseState, Stage
 from holdfast.domain.streams import BusConfig
-from holdfast.temporal.cases import CaseFilter, list_cases, show_case
+from holdfast.errors import ErrorCode, RejectedInput
+from holdfast.temporal.cases import CaseFilter, acknowledge, count_open, discard, list_cases, show_case
 from tests import servers
 from tests.buses import SOON
 from tests.conftest import assert_eventually
 from tests.workers import event, fresh_bus, ready, settings_of, temporal_client, working
+from workers.replayer import replayer
 from workers.worker import WorkerProcess
 
 pytestmark = pytest.mark.integration
@@ -333,3 +336,46 @@ async def _add(client: Client, name: str, kind: IndexedValueType.ValueType) -> N
     await client.operator_service.add_search_attributes(
         AddSearchAttributesRequest(namespace=client.namespace, search_attributes={name: kind})
     )
+
+
+async def test_a_case_is_acknowledged_then_discarded_and_says_what_is_possible(at_work: AtWork) -> None:
+    """A person's moves answer with the case, an illegal one says what is possible, and the count follows."""
+    _, bus, client = at_work
+    one = event(fresh("moved"), '{"wanted": false, "broken": 1}')
+    await EventPublisher(bus).publish_event(one, timeout=SOON)
+    letter = ids.delivery_id("broken", one.source, one.id)
+    await assert_eventually(lambda: exists(client, ids.case_id(letter)))
+    seen = await acknowledge(client, letter, AcknowledgeInput(by="ann"))
+    assert seen.state == CaseState.ACKNOWLEDGED
+    with pytest.raises(RejectedInput) as illegal:
+        await acknowledge(client, letter, AcknowledgeInput(by="bob"))
+    assert illegal.value.code == ErrorCode.CASE_ILLEGAL_MOVE
+
+    async def listed() -> bool:
+        return [c.dead_letter_id for c in await list_cases(client, CaseFilter(event_id=one.id))] == [letter]
+
+    await assert_eventually(listed)
+    open_before = await count_open(client)
+    assert open_before >= 1
+    done = await discard(client, letter, DiscardInput(by="ann", reason="a test"))
+    assert done.state == CaseState.DISCARDED
+
+    async def closed() -> bool:
+        return await list_cases(client, CaseFilter(event_id=one.id)) == []
+
+    await assert_eventually(closed)
+    with pytest.raises(RejectedInput) as absent:
+        await show_case(client, "no/such/case")
+    assert absent.value.code == ErrorCode.NOT_FOUND
+
+
+async def test_workflow_code_replays_as_the_worker_ran_it(at_work: AtWork) -> None:
+    """The replayer, built from the worker's own options, replays a delivery without a difference."""
+    _, bus, client = at_work
+    one = event(fresh("replayed"))
+    await EventPublisher(bus).publish_event(one, timeout=SOON)
+    delivery = ids.delivery_id("note", one.source, one.id)
+    await assert_eventually(lambda: exists(client, delivery))
+    handle = client.get_workflow_handle(delivery)
+    await handle.result()
+    await replayer().replay_workflow(await handle.fetch_history())

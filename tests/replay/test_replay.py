@@ -14,16 +14,11 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from holdfast.contracts import names
-from tests import durable
 from tests.replay.record import HISTORIES, SCENARIOS
-from workflows.registry import WORKFLOWS
+from workers.replayer import replayer
+from workers.sandbox import sandbox
 
 FILES = sorted(HISTORIES.glob("*.json"))
-
-
-def replayer(workflows: list[type]) -> Replayer:
-    """Built as the worker is."""
-    return Replayer(workflows=workflows, workflow_runner=durable.runner(), data_converter=pydantic_data_converter)
 
 
 def history(file: Path) -> WorkflowHistory:
@@ -34,7 +29,7 @@ def history(file: Path) -> WorkflowHistory:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 async def test_a_recorded_history_replays(file: Path) -> None:
     """The commands of today's code are those of the recording."""
-    await replayer(WORKFLOWS).replay_workflow(history(file))
+    await replayer().replay_workflow(history(file))
 
 
 def test_every_scenario_is_recorded() -> None:
@@ -70,8 +65,9 @@ class Changed:
 
 async def test_a_changed_workflow_does_not_replay() -> None:
     """The check can fail: other commands than the recorded ones are non-determinism."""
+    changed = Replayer(workflows=[Changed], workflow_runner=sandbox(), data_converter=pydantic_data_converter)
     with pytest.raises(workflow.NondeterminismError):
-        await replayer([Changed]).replay_workflow(history(HISTORIES / "delivery-delivered-at-once.json"))
+        await changed.replay_workflow(history(HISTORIES / "delivery-delivered-at-once.json"))
 
 
 def _kind(file: Path) -> str:
