@@ -78,7 +78,7 @@ class ConsumerPlan:
     stream: str
     name: str
     description: str
-    ack_wait: timedelta = timedelta(seconds=60)
+    ack_wait: timedelta = timedelta(seconds=30)  # renewed every third while one is worked on; a crash costs this wait
     max_ack_pending: int = 1_024
 
     def config(self, replicas: int) -> api.ConsumerConfig:

@@ -226,6 +226,7 @@ LOG_EVENTS = (
         "What a `log` action says, at its own level.",
     ),
     LogEvent("worker.draining", "info", (), "Asked to stop; what is under way finishes or goes back."),
+    LogEvent("worker.fsync_not_verified", "warning", ("reason",), "It synced before; monitoring does not answer now."),
     LogEvent("worker.listening", "info", ("ops_port",), "The port for health and metrics is bound."),
     LogEvent("worker.stopped", "info", (), "The worker ended as asked."),
     LogEvent("worker.temporal_away", "warning", ("reason",), "Temporal does not answer yet; tried again."),

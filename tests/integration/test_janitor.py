@@ -6,8 +6,9 @@ import pytest
 
 from holdfast.bus.connect import Bus
 from holdfast.bus.consume import Consumer, Message
+from holdfast.bus.lookup import settled_up_to
 from holdfast.bus.publish import EventPublisher
-from holdfast.bus.retention import backlog_of, fill_of
+from holdfast.bus.retention import fill_of
 from holdfast.bus.streams import DISPATCHER, EVENTS
 from holdfast.bus.topology import ensure_consumer
 from holdfast.domain.streams import BusConfig
@@ -45,8 +46,7 @@ async def settle(bus: Bus, up_to: int) -> None:
     task = asyncio.create_task(consumer.run(nothing, nothing))
 
     async def done() -> bool:
-        backlog = await backlog_of(bus, DISPATCHER)
-        return backlog.pending == 0
+        return await settled_up_to(bus) == up_to
 
     await assert_eventually(done)
     await consumer.finish(SOON)
