@@ -44,9 +44,14 @@ lock: ## renew the hashed locks from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --group dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
 	echo uv | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header - -o requirements/bootstrap.txt
+	echo hatchling | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header -c requirements/dev.txt - -o requirements/build.txt
 
 bench: install ## measure, as ratios against a baseline in the same run
 	$(BIN)/python -m bench
+
+docs: install ## write the generated pages again: configuration, its schema, telemetry
+	$(BIN)/holdfast config-docs
+	$(BIN)/python -m holdfast.telemetry.document > docs/telemetry.md
 
 screenshots: install ## take the README's pictures again (needs Chromium)
 	$(BIN)/python -m docs.screenshots

@@ -4,6 +4,7 @@ Needs a Chromium (`CHROMIUM=/path/to/it` where it is not called chromium): `make
 """
 
 import asyncio
+import contextlib
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import httpx
 from rich.console import Console
 
 from holdfast.cli.demo.play import CONFIG
@@ -48,9 +50,11 @@ async def main() -> None:
         (home / "github-secret").write_text(SECRET)
         (home / "holdfast.yaml").write_text(CONFIG.format(sink=sink.url))
         stack = EmbeddedStack(home / "data", home / "holdfast.yaml")
+        exits = contextlib.AsyncExitStack()
         try:
             await stack.start()
-            stage = Stage(stack, sink, Console())
+            http = await exits.enter_async_context(httpx.AsyncClient(timeout=10))
+            stage = Stage(stack, sink, Console(), http)
             delivered = stage.delivery_id("first", await stage.deliver("first"))
             dead = stage.delivery_id("refused", await stage.deliver("refused"))
             retrying = stage.delivery_id("flaky", await stage.deliver("flaky"))
@@ -68,6 +72,7 @@ async def main() -> None:
             for name, (address, height) in pages.items():
                 await asyncio.to_thread(shoot, address, name, height)
         finally:
+            await exits.aclose()
             await stack.stop()
             await sink.stop()
 

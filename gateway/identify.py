@@ -24,8 +24,11 @@ MAX_ID = 256  # characters, as in the envelope
 MAX_SUBJECT = 1_024  # characters
 
 
-def identify(normal: NormalRequest, route: Route) -> Envelope:
-    """Build the envelope. Raises RejectedInput `identity.failed` where the configured id cannot be evaluated."""
+def identify(normal: NormalRequest, route: Route, traceparent: str, tracestate: str | None) -> Envelope:
+    """Build the envelope, part of the trace given.
+
+    Raises RejectedInput `identity.failed` where the configured id cannot be evaluated.
+    """
     raw = normal.raw
     bound = EVENT.bind(event=_view(normal, route)) if route.has_expressions else None
     encoding, text = pack_body(raw.body)
@@ -37,8 +40,8 @@ def identify(normal: NormalRequest, route: Route) -> Envelope:
         time=raw.received_at,
         subject=_subject(normal, route, bound),
         datacontenttype=normal.content_type,
-        traceparent=normal.traceparent,
-        tracestate=normal.tracestate,
+        traceparent=traceparent,
+        tracestate=tracestate,
         received_at=raw.received_at,
         headers=normal.headers,
         path=raw.path_params,

@@ -22,7 +22,8 @@ LINGER_BYTES = 4_194_304  # bytes thrown away at most, likewise
 MAX_HEADER_BYTES = 65_536  # request line and headers together; common proxies allow 8 to 64 KiB
 
 MAX_BUFFERED = 67_108_864  # bytes of bodies held at once; above it new ones are asked to come again
-BUFFER_STEP = 65_536  # bytes that each request in progress counts at least
+
+UNKNOWN_CAP = 524_288  # bytes read for a path of no source: what a source accepts by default
 
 MAX_QUERY_FIELDS = 100
 

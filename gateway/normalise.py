@@ -1,4 +1,4 @@
-"""Turns a proven request into data: the parsed body, the headers that are kept, the trace.
+"""Turns a proven request into data: the parsed body, the headers that are kept.
 
 Flow: receive → authenticate → **normalise** → identify → publish. The first place that parses anything.
 """
@@ -8,7 +8,6 @@ from urllib.parse import parse_qsl
 
 from gateway.limits import MAX_QUERY_FIELDS
 from gateway.requests import AuthenticRequest, NormalRequest
-from gateway.tracing import trace_context
 from holdfast.domain.bodies import is_json, parse_json
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.ids import sha256_hex
@@ -18,19 +17,12 @@ def normalise(authentic: AuthenticRequest, kept: frozenset[bytes]) -> NormalRequ
     """Parse and select. Raises RejectedInput `request.malformed` where the body is not the JSON it claims to be."""
     raw = authentic.raw
     headers: dict[str, str] = {}
-    parents: list[bytes] = []
-    states: list[bytes] = []
     for name, value in raw.signed.headers:
         if name in kept:
             key, text = name.decode("latin-1"), value.decode("latin-1")
             headers[key] = f"{headers[key]}, {text}" if key in headers else text
-        elif name == b"traceparent":
-            parents.append(value)
-        elif name == b"tracestate":
-            states.append(value)
     content_type = headers.get("content-type")
     data: Any = parse_json(raw.body) if is_json(content_type) else None
-    traceparent, tracestate = trace_context(parents, states)
     return NormalRequest(
         authentic=authentic,
         content_type=content_type,
@@ -38,8 +30,6 @@ def normalise(authentic: AuthenticRequest, kept: frozenset[bytes]) -> NormalRequ
         query=_query(raw.query_string) if raw.query_string else {},
         data=data,
         body_sha256=sha256_hex(raw.body),
-        traceparent=traceparent,
-        tracestate=tracestate,
     )
 
 

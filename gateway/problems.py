@@ -29,6 +29,9 @@ _CLOSING = {ErrorCode.REQUEST_TOO_LARGE, ErrorCode.REQUEST_TOO_SLOW, ErrorCode.R
 UNPROVEN = "The request could not be verified."
 """All that an unproven caller is told; the log says why."""
 
+NOT_STORED = "The event was not stored. Send it again."
+UNKNOWN_OUTCOME = "It is not known whether the event was stored. Send it again: it will be recognised."
+
 _UNPROVEN = {ErrorCode.SIGNATURE_MISSING, ErrorCode.SIGNATURE_INVALID, ErrorCode.SIGNATURE_STALE}
 
 
@@ -42,8 +45,8 @@ class Answer:
     closes: bool = False
 
 
-def problem_of(error: HoldfastError, *, allow: Sequence[str] = ()) -> Answer:
-    """Translate an error of ours; `allow` are the methods for 405."""
+def problem_of(error: HoldfastError, *, allow: Sequence[str] = (), detail: str | None = None) -> Answer:
+    """Translate an error of ours; `allow` are the methods for 405, `detail` is for callers who may know more."""
     code = error.code
     if isinstance(error, Unavailable):
         status, headers = HTTPStatus.SERVICE_UNAVAILABLE, [(b"retry-after", _retry_after(error))]
@@ -53,10 +56,18 @@ def problem_of(error: HoldfastError, *, allow: Sequence[str] = ()) -> Answer:
         headers.append((b"allow", ", ".join(allow).encode()))
     if status == HTTPStatus.UNAUTHORIZED:
         headers.append((b"www-authenticate", b"Signature"))
-    detail = UNPROVEN if code in _UNPROVEN else error.message
+    return _document(status, code, detail or _detail(error, status), headers, closes=code in _CLOSING)
+
+
+def _detail(error: HoldfastError, status: HTTPStatus) -> str:
+    """Say what the sender can use; why a dependency failed is for the log."""
+    if error.code in _UNPROVEN:
+        return UNPROVEN
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        detail = "Something went wrong here; the event was not stored."
-    return _document(status, code, detail, headers, closes=code in _CLOSING)
+        return "Something went wrong here; the event was not stored."
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return UNKNOWN_OUTCOME if error.code is ErrorCode.BUS_TIMEOUT else NOT_STORED
+    return error.message
 
 
 def problem_of_bug(correlation_id: str) -> Answer:
@@ -72,7 +83,7 @@ def _retry_after(error: Unavailable) -> bytes:
     return str(random.randint(*RETRY_AFTER)).encode()  # noqa: S311 - spreads load, protects nothing
 
 
-def _document(
+def _document(  # noqa: PLR0913 - one document has this many parts
     status: HTTPStatus,
     code: ErrorCode,
     detail: str,

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from gateway.limits import BODY_WITHIN, BUFFER_STEP, MAX_BUFFERED
+from gateway.limits import BODY_WITHIN, MAX_BUFFERED
 from gateway.requests import RawRequest
 from holdfast.clock import Clock
 from holdfast.domain.schemes import SignedRequest
@@ -21,29 +21,11 @@ class Disconnected(Exception):  # noqa: N818 - a fact, not an error: nobody is t
     """The sender went away before the body was whole."""
 
 
-class Buffers:
-    """Counts the bytes of all bodies in progress, so that many large ones at once cannot exhaust the memory."""
-
-    def __init__(self, limit: int = MAX_BUFFERED) -> None:
-        self._limit = limit
-        self._held = 0
-
-    def take(self, size: int) -> None:
-        """Count `size` more bytes. Raises Unavailable `not_ready` where there is no room."""
-        if self._held + size > self._limit:
-            raise Unavailable(ErrorCode.NOT_READY, "too many large requests at once")
-        self._held += size
-
-    def give_back(self, size: int) -> None:
-        """Forget `size` bytes."""
-        self._held -= size
-
-
 def check_head(headers: list[tuple[bytes, bytes]], cap: int) -> None:
     """Refuse by the headers alone: 413 by Content-Length, 415 by Content-Encoding."""
     for name, value in headers:
         if name == b"content-length":
-            if value.isdigit() and int(value) > cap:
+            if _length(value) > cap:
                 raise too_large(cap)
         elif name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
             raise RejectedInput(
@@ -51,59 +33,69 @@ def check_head(headers: list[tuple[bytes, bytes]], cap: int) -> None:
             )
 
 
-async def receive(
-    scope: Scope, receive_event: Receive, cap: int, path_params: dict[str, str], clock: Clock
-) -> RawRequest:
-    """Read one whole request; `cap` in bytes.
+class Receiver:
+    """Reads bodies, and counts the bytes of all that are held, so that many at once cannot exhaust the memory.
 
-    Raises RejectedInput `request.too_large`, `request.too_slow`, `request.unsupported_media_type`, or Disconnected.
+    What has arrived is counted, not what is announced: otherwise a few senders that only announce could shut out all.
     """
-    headers = scope["headers"]
-    check_head(headers, cap)
-    try:
-        async with asyncio.timeout(BODY_WITHIN.total_seconds()):
-            body = await _read(receive_event, cap)
-    except TimeoutError as error:
-        seconds = BODY_WITHIN.total_seconds()
-        raise RejectedInput(ErrorCode.REQUEST_TOO_SLOW, f"The body did not arrive within {seconds:g} s.") from error
-    path: str = scope["raw_path"].decode("latin-1")
-    query: bytes = scope["query_string"]
-    signed = SignedRequest(tuple(headers), body, scope["method"], path, _urls(headers, path, query))
-    return RawRequest(signed, path_params, query, clock.now())
 
+    def __init__(self, clock: Clock, limit: int = MAX_BUFFERED) -> None:
+        self._clock = clock
+        self._limit = limit  # bytes
+        self.held = 0
 
-async def _read(receive_event: Receive, cap: int) -> bytes:
-    event = await receive_event()
-    first: bytes = event.get("body", b"")
-    if event["type"] == "http.disconnect":
-        raise Disconnected
-    if not event.get("more_body", False):  # the common case: the whole body in one piece
-        if len(first) > cap:
-            raise too_large(cap)
-        return first
-    chunks, size = [first], len(first)
-    while event.get("more_body", False):
-        if size > cap:
-            raise too_large(cap)
-        event = await receive_event()
+    async def receive(self, scope: Scope, receive_event: Receive, cap: int, path_params: dict[str, str]) -> RawRequest:
+        """Read one whole request, which is held until `release`; `cap` in bytes. `check_head` comes before it.
+
+        Raises RejectedInput `request.too_large`, `request.too_slow`; Unavailable `not_ready`; or Disconnected.
+        """
+        try:
+            async with asyncio.timeout(BODY_WITHIN.total_seconds()):
+                body = await self._read(receive_event, cap)
+        except TimeoutError as error:
+            seconds = BODY_WITHIN.total_seconds()
+            raise RejectedInput(ErrorCode.REQUEST_TOO_SLOW, f"The body did not arrive within {seconds:g} s.") from error
+        headers = scope["headers"]
+        path: str = scope["raw_path"].decode("latin-1")
+        query: bytes = scope["query_string"]
+        signed = SignedRequest(tuple(headers), body, scope["method"], path, _urls(headers, path, query))
+        return RawRequest(signed, path_params, query, self._clock.now())
+
+    def release(self, raw: RawRequest) -> None:
+        """Forget a request's body."""
+        self.held -= len(raw.body)
+
+    async def _read(self, receive_event: Receive, cap: int) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            while True:
+                event = await receive_event()
+                chunk: bytes = event.get("body", b"")
+                size += len(chunk)
+                self.held += len(chunk)
+                self._check(event, size, cap)
+                if not event.get("more_body", False):
+                    return b"".join([*chunks, chunk]) if chunks else chunk
+                chunks.append(chunk)
+        except BaseException:
+            self.held -= size
+            raise
+
+    def _check(self, event: MutableMapping[str, Any], size: int, cap: int) -> None:
         if event["type"] == "http.disconnect":
             raise Disconnected
-        chunk = event.get("body", b"")
-        chunks.append(chunk)
-        size += len(chunk)
-    if size > cap:
-        raise too_large(cap)
-    return b"".join(chunks)
+        if size > cap:
+            raise too_large(cap)
+        if self.held > self._limit:
+            raise Unavailable(ErrorCode.NOT_READY, "too many large requests at once")
 
 
-def reserve(headers: list[tuple[bytes, bytes]], cap: int) -> int:
-    """Bytes to count for a request before it is read: what it announces, else all it may send."""
-    for name, value in headers:
-        if name == b"content-length" and value.isdigit():
-            return max(BUFFER_STEP, min(int(value), cap))
-        if name == b"transfer-encoding":
-            return max(BUFFER_STEP, cap)
-    return BUFFER_STEP
+def _length(value: bytes) -> int:
+    """Read a Content-Length, bytes; the parser of the server has refused what is no number."""
+    if not value.isdigit():
+        return 0
+    return int(value) if len(value) <= 18 else 10**18  # Python refuses to read numbers of thousands of digits
 
 
 def too_large(cap: int) -> RejectedInput:

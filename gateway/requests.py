@@ -43,8 +43,6 @@ class NormalRequest:
     query: dict[str, str]
     data: Any
     body_sha256: str
-    traceparent: str
-    tracestate: str | None
 
     @property
     def raw(self) -> RawRequest:

@@ -28,6 +28,8 @@ class Route:
     """One source, ready to be asked."""
 
     source: str
+    path: str  # as configured, with its {parts}
+    path_names: tuple[str, ...]
     methods: frozenset[str]
     max_body: int  # bytes
     preset: Preset | None  # None: dangerously unverified
@@ -37,6 +39,7 @@ class Route:
     id_is_signed: bool  # whether `id` reads only what the signature covers
     type: Expression | None
     subject: Expression | None
+    status: int  # of an accepted event
     respond: Answer | None  # the fixed answer of the source, without Location
 
     @property
@@ -53,11 +56,10 @@ class Routes:
         self._patterns: list[tuple[re.Pattern[str], Route]] = []
         for name, config in sources.items():
             route = compile_route(name, config, secrets)
-            path = config.path or f"/hooks/{name}"
-            if "{" in path or "}" in path:
-                self._patterns.append((_pattern(name, path), route))
+            if route.path_names:
+                self._patterns.append((_pattern(name, route.path), route))
             else:
-                self._fixed[path.encode()] = route
+                self._fixed[route.path.encode()] = route
 
     def find(self, raw_path: bytes) -> tuple[Route, dict[str, str]] | None:
         """Return the route and the decoded `{parts}` of a path as it stood in the request line."""
@@ -81,8 +83,11 @@ def compile_route(name: str, config: SourceConfig, secrets: Secrets) -> Route:
     preset = preset_of(config.verify) if config.verify is not None else None
     signed: frozenset[str] = preset.scheme.signed_parts if preset is not None else frozenset()
     event = config.event
+    path = config.path or f"/hooks/{name}"
     return Route(
         source=name,
+        path=path,
+        path_names=tuple(_pattern(name, path).groupindex),
         methods=frozenset(config.methods),
         max_body=int(config.max_body),
         preset=preset,
@@ -92,6 +97,7 @@ def compile_route(name: str, config: SourceConfig, secrets: Secrets) -> Route:
         id_is_signed=event.id is not None and reads_only_signed(event.id, signed),
         type=_expression(event, "type"),
         subject=_expression(event, "subject"),
+        status=config.respond.status,
         respond=_fixed_answer(config),
     )
 

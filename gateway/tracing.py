@@ -1,7 +1,10 @@
-"""The trace an event belongs to: the sender's, where it sent a valid W3C trace context, else a new one."""
+"""The trace a sender says its request belongs to, where it is valid W3C trace context; else the event gets a new one.
+
+Flow: **tracing** → span → receive … identify puts it into the envelope.
+"""
 
 import re
-import secrets
+from collections.abc import Sequence
 
 _PARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 _MEMBER = re.compile(r"[a-z0-9][a-z0-9_\-*/@]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,256}", re.ASCII)
@@ -10,17 +13,13 @@ MAX_STATE = 512  # characters; what W3C Trace Context asks everybody to carry
 MAX_MEMBERS = 32
 
 
-def trace_context(parents: list[bytes], states: list[bytes]) -> tuple[str, str | None]:
-    """Return (traceparent, tracestate) from the values of these headers; a broken or doubled parent is replaced."""
-    parent = _valid_parent(parents)
+def incoming_trace(headers: Sequence[tuple[bytes, bytes]]) -> tuple[str | None, str | None]:
+    """Return (traceparent, tracestate) of a request; a broken or doubled parent counts as none, and then the state."""
+    parents = [value for name, value in headers if name == b"traceparent"]
+    parent = _valid_parent(parents) if parents else None
     if parent is None:
-        return new_traceparent(), None
-    return parent, _valid_state(states)
-
-
-def new_traceparent() -> str:
-    """Start a trace, not sampled: whether to record it is for whoever records."""
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
+        return None, None
+    return parent, _valid_state([value for name, value in headers if name == b"tracestate"])
 
 
 def _valid_parent(parents: list[bytes]) -> str | None:

@@ -21,6 +21,7 @@ from holdfast.contracts.dead_letter import DeadLetterRecord
 from holdfast.contracts.delivery import DeliveryInput
 from holdfast.domain.matching import CompiledTriggers
 from holdfast.errors import ErrorCode, HoldfastError, RejectedInput
+from holdfast.telemetry import names
 from holdfast.telemetry.metrics import Metrics
 from holdfast.telemetry.tracing import span
 from holdfast.temporal.namespace import verify_search_attributes
@@ -78,7 +79,10 @@ class Dispatcher:
         match decision:
             case Starts(envelope, deliveries, dead_letters):
                 with span(
-                    "dispatch", traceparent=envelope.traceparent, tracestate=envelope.tracestate, kind="consumer"
+                    names.SPAN_DISPATCH.name,
+                    traceparent=envelope.traceparent,
+                    tracestate=envelope.tracestate,
+                    kind="consumer",
                 ):
                     await _all(
                         *(self._start(given, arrived) for given in deliveries),

@@ -33,8 +33,7 @@ async def verify_fsync(bus: Bus, settings: ProcessSettings, config: BusConfig) -
                 "cannot verify that NATS syncs to disk before it answers: set NATS_MONITOR_URL to its monitoring"
                 " address, like http://127.0.0.1:8222; or accept losses with bus.dangerous_unsynced: true",
             )
-        for url in settings.nats_monitor_url.split(","):
-            await _verify_sync_always(url.strip().rstrip("/"))
+        await _verify_servers([url.strip().rstrip("/") for url in settings.nats_monitor_url.split(",")])
     except Unavailable as problem:
         if not config.dangerous_unsynced:
             raise
@@ -50,6 +49,20 @@ def _verify_version(version: str) -> None:
             f"NATS server {version} can lose acknowledged messages even with sync_interval: always;"
             f" use {oldest} or later",
         )
+
+
+async def _verify_servers(urls: list[str]) -> None:
+    """Every server that answers must sync, and one must answer: a cluster goes on with a server down, and so do we.
+
+    A server that comes back otherwise than it went is found by the next verification.
+    """
+    outcomes = await asyncio.gather(*map(_verify_sync_always, urls), return_exceptions=True)
+    problems = [outcome for outcome in outcomes if outcome is not None]
+    for problem in problems:
+        if not isinstance(problem, Unavailable) or problem.code == ErrorCode.BUS_MISCONFIGURED:
+            raise problem
+    if len(problems) == len(urls):
+        raise problems[0]
 
 
 async def _verify_sync_always(url: str) -> None:

@@ -14,7 +14,7 @@ from holdfast.settings.file import ConfigError, HoldfastConfig, load_config
 from holdfast.settings.runtime import load_settings
 from holdfast.settings.secrets import Secrets
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 StrictOption = Annotated[bool, typer.Option("--strict", help="Warnings are errors: secrets must be readable here.")]
 

@@ -5,6 +5,8 @@ Commands are imported when they are called: the gateway must not carry the Tempo
 
 import importlib
 import logging
+import os
+import sys
 from typing import Any
 
 import typer
@@ -22,6 +24,7 @@ COMMANDS = {
     "events": "holdfast.cli.events",
     "dead-letters": "holdfast.cli.dead_letters",
     "schedules": "holdfast.cli.schedules",
+    "demo": "holdfast.cli.demo",
     "version": "holdfast.cli.version",
     "config-docs": "holdfast.cli.config_docs",
 }
@@ -71,16 +74,30 @@ app = typer.Typer(
 def _holdfast() -> None:
     """Durable webhooks: every event answered 2xx is delivered once, or lands visibly in the dead letters.
 
-    Start with [bold]holdfast up[/bold]: it runs everything on this machine and prints a curl line to try.
-    Then [bold]holdfast send[/bold] an event, look at it with [bold]holdfast events show[/bold], and handle what
-    failed with [bold]holdfast dead-letters[/bold].
+    [bold]holdfast up[/bold] runs everything on this machine and prints a curl line to try.
+
+    [bold]holdfast send[/bold] sends an event, [bold]holdfast events show[/bold] says where it is now.
+
+    [bold]holdfast dead-letters[/bold] lists what failed for good, and delivers it again once it is mended.
     """
 
 
 def main() -> None:
-    """Run the command line."""
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    app()
+    """Run the command line and end the process."""
+    # what a command has to say it prints; the roles set logging up for themselves
+    logging.getLogger().addHandler(logging.NullHandler())
+    code: int | str | None = 0
+    try:
+        app()
+    except SystemExit as ended:
+        code = ended.code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if "temporalio" in sys.modules and (code is None or isinstance(code, int)):
+        # threads of the SDK's core may call into an interpreter that is being taken down, which aborts the process
+        # ("PyGILState_Release: thread state must be current", temporalio 1.35); everything of ours is closed by now
+        os._exit(code or 0)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ ConfigOption = Annotated[
     typer.Option(
         "--config",
         "-c",
+        metavar="FILE",
         help="The configuration file. Default: $HOLDFAST_CONFIG, else that of a running `holdfast up`, else"
         " holdfast.yaml.",
         show_default=False,
@@ -20,6 +21,7 @@ DataDirOption = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
+        metavar="DIR",
         help="Where `holdfast up` keeps its data; other commands find a running stack there."
         " Default: $HOLDFAST_DATA_DIR, else .holdfast.",
         show_default=False,

@@ -9,7 +9,7 @@ from holdfast.cli.options import JsonOption
 from holdfast.cli.output import console, show_json
 from holdfast.embedded.versions import installed
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -4,6 +4,8 @@ The bytes themselves are never changed; this is only what expressions look at.
 """
 
 import json
+import math
+from collections.abc import Iterable
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
@@ -47,10 +49,15 @@ def parse_json(body: bytes) -> Any:
     Refused: NaN and infinities, numbers too long to read, more than 64 levels, lone surrogates.
     """
     try:
-        value = json.loads(body, parse_constant=_refuse_constant)
+        text = body.decode(json.detect_encoding(body))
+        value = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise RejectedInput(ErrorCode.REQUEST_MALFORMED, "the body is not valid JSON") from error
-    _check(value)
+    # every event is parsed once before it is answered, so what the text alone can rule out is not walked through
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        _check_depth(value)
+    if "\\u" in text:
+        _check_surrogates(value)
     return value
 
 
@@ -58,30 +65,34 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _check(root: Any) -> None:
-    stack = [(root, 1)]
-    while stack:
-        value, depth = stack.pop()
-        if depth > MAX_DEPTH:
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError("a number is too large")
+    return value
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+
+
+def _check_depth(root: Any) -> None:
+    level, depth = [root], 0
+    while level := [item for value in level for item in _items(value) if isinstance(item, dict | list)]:
+        depth += 1
+        if depth >= MAX_DEPTH:
             raise RejectedInput(ErrorCode.REQUEST_MALFORMED, f"the JSON is nested deeper than {MAX_DEPTH} levels")
-        if isinstance(value, dict):
-            for key, item in value.items():
-                _check_text(key)
-                stack.append((item, depth + 1))
-        elif isinstance(value, list):
-            stack.extend((item, depth + 1) for item in value)
-        elif isinstance(value, str):
-            _check_text(value)
-        elif isinstance(value, float) and value in (float("inf"), float("-inf")):
-            raise RejectedInput(ErrorCode.REQUEST_MALFORMED, "a number is too large for JSON")
 
 
-def _check_text(text: str) -> None:
-    if not text.isascii():
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise RejectedInput(ErrorCode.REQUEST_MALFORMED, "a text holds a lone surrogate") from error
+def _items(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+def _check_surrogates(root: Any) -> None:
+    """An escape may spell half a character, which no UTF-8 text can hold."""
+    try:
+        json.dumps(root, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise RejectedInput(ErrorCode.REQUEST_MALFORMED, "a text holds a lone surrogate") from error
 
 
 def _form(body: bytes) -> dict[str, str | list[str]]:

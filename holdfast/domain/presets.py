@@ -43,7 +43,7 @@ STANDARD_WEBHOOKS = Preset(
         marks=(Mark("v1,", Hmac("sha256"), "base64"), Mark("v1a,", Ed25519(), "base64")),
         signed="{id}.{timestamp}.{body}",
         separator=" ",
-        secret_format="standard-webhooks",  # noqa: S106 - the name of a format
+        key_format="standard-webhooks",
     ),
     keep=("webhook-id", "webhook-timestamp", "svix-id", "svix-timestamp"),
     type_field=("type",),

@@ -65,7 +65,7 @@ class Scheme:
     signed: str = "{body}"
     separator: str | None = None  # where one header carries several signatures
     timestamp_unit: Literal["s", "ms", "rfc3339"] = "s"
-    secret_format: Literal["text", "standard-webhooks"] = "text"
+    key_format: Literal["text", "standard-webhooks"] = "text"
 
     @property
     def signed_parts(self) -> frozenset[str]:

@@ -25,7 +25,7 @@ def read_key(scheme: Scheme, secret: str | bytes) -> Key:
     """Read one secret. Raises RejectedInput `config.invalid`, without the secret, where it is not of the form."""
     if isinstance(secret, bytes):
         return Key(secret=secret)
-    if scheme.secret_format == "text":
+    if scheme.key_format == "text":
         return Key(secret=secret.encode())
     try:
         return _standard(secret)

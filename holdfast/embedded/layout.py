@@ -4,7 +4,6 @@ Flow: lock → versions → ports → **layout** → service starts them.
 """
 
 import dataclasses
-import shutil
 import sys
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,14 +15,17 @@ from holdfast.embedded.credentials import Credentials
 from holdfast.embedded.ports import Ports
 from holdfast.embedded.probes import answers
 from holdfast.embedded.processes import Command
+from holdfast.embedded.room import room_for
 from holdfast.embedded.servers import LOOPBACK, NatsPlan, TemporalPlan
 from holdfast.embedded.service import ServiceSpec
 from holdfast.embedded.supervise import RestartPolicy
 from holdfast.settings.process import ProcessSettings
 from holdfast.settings.runtime import Runtime, child_environment, server_environment
 
-DISK_SHARE = 0.9  # of what is free: the bus answers "full" before the disk is, because a full disk is sticky
-PATIENT = RestartPolicy(silent_for=timedelta(seconds=30))  # a busy machine is no reason to kill a database
+LONG_START = timedelta(minutes=5)  # a large store is read before its server answers: killing it would begin anew
+BUS = RestartPolicy(start_within=LONG_START)
+DATABASE = RestartPolicy(start_within=LONG_START, silent_for=timedelta(seconds=30))
+ROLE = RestartPolicy(silent_for=timedelta(seconds=30))  # a busy machine is no reason to lose what is under way
 PORTS_OF = {
     "nats": ("nats", "nats_monitor"),
     "temporal": ("temporal", "temporal_ui", "temporal_metrics", "temporal_http"),
@@ -56,7 +58,7 @@ class Layout:
     def nats(self) -> NatsPlan:
         """Our nats-server."""
         directory, ports, user = self.data_dir / "nats", self.ports, self.credentials.nats_user
-        room = _room(self.data_dir, directory / "store")
+        room = room_for(directory / "store")
         return NatsPlan(directory, ports.nats, ports.nats_monitor, user, self.credentials.nats_password, room)
 
     @property
@@ -130,19 +132,19 @@ class Layout:
             # the whole /healthz: after ENOSPC JetStream refuses for ever, and only this answer shows it
             healthy = answers(client, f"{self.nats.monitor_url}/healthz")
             command = self._server("nats", self.nats.write())
-            return ServiceSpec("nats", command, healthy, healthy, RestartPolicy(), timedelta(seconds=2))
+            return ServiceSpec("nats", command, healthy, healthy, BUS, timedelta(seconds=2))
         if name == "temporal":
             # through the frontend to the database: later than the port is open
             url = f"http://{LOOPBACK}:{self.ports.temporal_http}/api/v1/namespaces/default"
             healthy = answers(client, url)
             command = self._server("temporal", self.temporal.write())
-            return ServiceSpec("temporal", command, healthy, healthy, PATIENT, timedelta(seconds=2.5))
+            return ServiceSpec("temporal", command, healthy, healthy, DATABASE, timedelta(seconds=2.5))
         url = self.gateway_ops_url if name == "gateway" else self.worker_ops_url
-        grace = timedelta(seconds=3.5 if name == "gateway" else 6)
+        grace = timedelta(seconds=5 if name == "gateway" else 11)
         ready, alive = answers(client, f"{url}/healthz/ready"), answers(client, f"{url}/healthz/live")
         argv = (sys.executable, "-m", "holdfast.cli.main", name)
         command = Command(argv, child_environment(self.environment()), self._log(name))
-        return ServiceSpec(name, command, ready, alive, PATIENT, grace)
+        return ServiceSpec(name, command, ready, alive, ROLE, grace)
 
     def _server(self, name: str, argv: list[str]) -> Command:
         return Command(tuple(argv), server_environment(), self._log(name))
@@ -160,9 +162,3 @@ def with_ports(settings: ProcessSettings, offset: int = 0) -> Ports:
 def _reachable(host: str) -> str:
     """Return the address to call a listener at: one that listens everywhere is called at loopback."""
     return LOOPBACK if host in {"0.0.0.0", "::", ""} else host  # noqa: S104 - compared, not bound
-
-
-def _room(data_dir: Path, store: Path) -> int:
-    """Bytes that JetStream may use: what it has, and most of what is free."""
-    used = sum(file.stat().st_size for file in store.rglob("*") if file.is_file()) if store.exists() else 0
-    return used + int(shutil.disk_usage(data_dir).free * DISK_SHARE)

@@ -117,7 +117,7 @@ class Metrics:
         return generate_latest(self._registry), CONTENT_TYPE_PLAIN_0_0_4
 
     def close(self) -> None:
-        """Push what OTLP has not seen yet, at most 3 s, and stop."""
+        """Push what OTLP has not seen yet, and stop; blocks for seconds where a collector is away."""
         self._provider.shutdown(timeout_millis=3_000)
 
     def _tally(self, name: MetricName) -> "_Tally":

@@ -169,7 +169,64 @@ SPAN_DEAD_LETTER = SpanName("dead letter record", "producer", "A dead letter is 
 
 SPANS = (SPAN_RECEIVE, SPAN_PUBLISH, SPAN_DISPATCH, SPAN_DELIVER, SPAN_DEAD_LETTER)
 
-LOG_EVENTS: tuple[LogEvent, ...] = (
-    LogEvent("started", "info", ("service", "version"), "A process is up."),
-    LogEvent("stopped", "info", ("service",), "A process ended as asked."),
+LOG_EVENTS = (
+    LogEvent("bus.client_rebuilt", "warning", ("reason",), "nats-py gave its connection up; a new one is made."),
+    LogEvent("bus.connect_failed", "warning", ("reason",), "NATS does not let us in; tried again."),
+    LogEvent("bus.connected", "info", ("server",), "Connected to NATS."),
+    LogEvent("bus.consume_fault", "warning", ("consumer", "reason"), "Pulling failed; the consumer is repaired."),
+    LogEvent("bus.consumer_created", "info", ("stream", "consumer"), "A consumer was missing and was made."),
+    LogEvent("bus.consumer_updated", "warning", ("consumer", "changes"), "A consumer was not as planned."),
+    LogEvent("bus.dangerous_unsynced", "warning", ("reason",), "Losses at a power cut are accepted by configuration."),
+    LogEvent("bus.disconnected", "warning", (), "The connection to NATS was lost."),
+    LogEvent("bus.error", "debug", ("reason",), "NATS reported an error on the connection."),
+    LogEvent("bus.handler_failed", "error", ("stream", "sequence"), "A bug; the message comes again."),
+    LogEvent("bus.pull_deferred", "info", ("consumer", "reason"), "The server refused a pull for now."),
+    LogEvent("bus.reconnected", "info", (), "The connection to NATS is back."),
+    LogEvent("bus.stream_created", "info", ("stream",), "A stream was missing and was made."),
+    LogEvent("bus.stream_updated", "warning", ("stream", "changes"), "A stream was changed to what is configured."),
+    LogEvent("bus.tell_failed", "debug", ("code",), "An acknowledgement did not arrive; the message comes again."),
+    LogEvent("defect", "error", ("error",), "A bug in Holdfast, with its traceback."),
+    LogEvent(
+        "dispatch.dead_lettered", "warning", ("dead_letter", "stage", "code", "sequence"), "An event was given up."
+    ),
+    LogEvent(
+        "dispatch.redelivered",
+        "warning",
+        ("sequence", "deliveries", "code", "reason", "wait_seconds"),
+        "A message goes back to the bus and comes again.",
+    ),
+    LogEvent("dispatcher.misconfigured", "error", ("reason",), "Nothing can be started until somebody mends it."),
+    LogEvent("escalate.redelivered", "warning", ("dead_letter", "code", "reason"), "A case could not be started yet."),
+    LogEvent("escalate.stray", "warning", ("sequence",), "A message in DEAD_LETTERS is no dead letter."),
+    LogEvent("gate.still_shut", "warning", ("reason",), "Temporal is still away, for another reason."),
+    LogEvent(
+        "gate.turned", "warning", ("from", "to", "reason"), "The circuit breaker before Temporal: open, trial, shut."
+    ),
+    LogEvent("gateway.draining", "info", (), "Asked to stop; requests under way finish."),
+    LogEvent("gateway.listening", "info", ("port", "ops_port"), "Both ports are bound."),
+    LogEvent("gateway.not_ready", "warning", ("code", "reason"), "No event can be taken in."),
+    LogEvent("gateway.prepare_failed", "error", (), "A bug while the bus was verified."),
+    LogEvent("gateway.ready", "info", (), "Events can be taken in."),
+    LogEvent("gateway.stopped", "info", (), "The gateway ended as asked."),
+    LogEvent("janitor.failed", "info", ("code", "reason"), "A sweep failed; the next one tries again."),
+    LogEvent("janitor.purged", "info", ("from", "to", "settled"), "Settled events made room."),
+    LogEvent("request.abandoned", "info", ("source",), "The sender left before the answer."),
+    LogEvent("request.failed", "error", ("source", "correlation_id"), "A bug; answered 500."),
+    LogEvent("request.rejected", "info", ("source", "code", "status", "reason"), "A request was not accepted."),
+    LogEvent("sample.dead_letters_open", "debug", ("code",), "The count of open cases could not be read."),
+    LogEvent("sample.queue_depth", "debug", ("code",), "The depth of the queue could not be read."),
+    LogEvent("schedules.applied", "info", ("schedule", "change"), "A schedule was made, changed or removed."),
+    LogEvent("temporal.retention_not_raised", "warning", ("days", "reason"), "Enough, but less than was asked for."),
+    LogEvent("temporal.retention_raised", "info", ("from_days", "to_days"), "The namespace keeps workflows longer."),
+    LogEvent("temporal.search_attributes_added", "info", ("names",), "Search attributes were missing and were made."),
+    LogEvent(
+        "trigger_log",
+        "info",
+        ("text", "source", "event_id", "event_type"),
+        "What a `log` action says, at its own level.",
+    ),
+    LogEvent("worker.draining", "info", (), "Asked to stop; what is under way finishes or goes back."),
+    LogEvent("worker.listening", "info", ("ops_port",), "The port for health and metrics is bound."),
+    LogEvent("worker.stopped", "info", (), "The worker ended as asked."),
+    LogEvent("worker.temporal_away", "warning", ("reason",), "Temporal does not answer yet; tried again."),
 )

@@ -5,7 +5,10 @@ reads its own standard variables (endpoint, headers, sampler, resource attribute
 """
 
 import sys
+import threading
+import time
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal, Protocol
 
 from opentelemetry import trace
@@ -19,8 +22,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 from holdfast import __version__
 from holdfast.telemetry.logs import configure_logging, escape
 from holdfast.telemetry.metrics import Metrics
+from holdfast.telemetry.tracing import OwnSpans
 
-FLUSH_MILLIS = 3_000  # what a process that ends gives its exporters
+FLUSH_WITHIN = timedelta(seconds=3)  # what a process that ends gives its exporters; their own retries take 10 s
 
 
 class TelemetrySettings(Protocol):
@@ -51,11 +55,14 @@ class Telemetry:
     tracer: TracerProvider | None
 
     def close(self) -> None:
-        """Push what is left, each exporter at most 3 s, and stop."""
-        self.metrics.close()
-        if self.tracer is not None:
-            self.tracer.force_flush(FLUSH_MILLIS)
-            self.tracer.shutdown()
+        """Push what is left, within 3 s in all; a collector that is away holds no shutdown up."""
+        steps = [self.metrics.close] if self.tracer is None else [self.metrics.close, self.tracer.shutdown]
+        closing = [threading.Thread(target=step, daemon=True, name="telemetry-close") for step in steps]
+        for thread in closing:
+            thread.start()
+        deadline = time.monotonic() + FLUSH_WITHIN.total_seconds()
+        for thread in closing:
+            thread.join(max(deadline - time.monotonic(), 0.0))
 
 
 def start_telemetry(service: str, settings: TelemetrySettings) -> Telemetry:
@@ -69,7 +76,7 @@ def start_telemetry(service: str, settings: TelemetrySettings) -> Telemetry:
         readers.append(PeriodicExportingMetricReader(OTLPMetricExporter()))
     tracer = None
     if settings.traces_exporter != "none":
-        tracer = TracerProvider(resource=resource, shutdown_on_exit=False)
+        tracer = OwnSpans(resource=resource, shutdown_on_exit=False)
         tracer.add_span_processor(_processor(settings.traces_exporter))
         trace.set_tracer_provider(tracer)
     return Telemetry(Metrics(readers, resource), tracer)

@@ -7,10 +7,12 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from temporalio.contrib.opentelemetry import TracingInterceptor
 
+from holdfast.telemetry.tracing import SCOPE
+
 
 def temporal_interceptors() -> list[TracingInterceptor]:
     """Return what to give `Client.connect` as `interceptors`; a worker of that client has it from there."""
     provider = trace.get_tracer_provider()
     if not isinstance(provider, TracerProvider):
         return []
-    return [TracingInterceptor(provider.get_tracer("holdfast"))]
+    return [TracingInterceptor(provider.get_tracer(SCOPE))]

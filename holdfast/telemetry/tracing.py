@@ -8,21 +8,42 @@ import contextlib
 import re
 import secrets
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
 
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.trace import NoOpTracer, Span, SpanContext, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import Attributes
 
 from holdfast.errors import HoldfastError
 
 Kind = Literal["server", "producer", "consumer", "client", "internal"]
 
+SCOPE = "holdfast"
+"""Instrumentation scope of every span of ours."""
+
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _PROPAGATOR = TraceContextTextMapPropagator()
+
+
+class OwnSpans(TracerProvider):
+    """Records our spans only: libraries that trace by themselves (FastAPI) would add every health check and its URL."""
+
+    def get_tracer(
+        self,
+        instrumenting_module_name: str,
+        instrumenting_library_version: str | None = None,
+        schema_url: str | None = None,
+        attributes: Attributes = None,
+    ) -> Tracer:
+        """Return a tracer that does nothing to whoever is not us."""
+        if instrumenting_module_name != SCOPE:
+            return NoOpTracer()
+        return super().get_tracer(instrumenting_module_name, instrumenting_library_version, schema_url, attributes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +60,6 @@ class ActiveSpan:
             self.recording.set_attributes(_named(attributes))
 
 
-@contextlib.contextmanager
 def span(
     name: str,
     *,
@@ -47,19 +67,30 @@ def span(
     tracestate: str | None = None,
     kind: Kind = "internal",
     **attributes: str | int | bool,
-) -> Iterator[ActiveSpan]:
+) -> AbstractContextManager[ActiveSpan]:
     """Run a block as one span, child of the span one is in, else of `traceparent`; usable around `await`.
 
     An exception ends the span as an error with its code, without its text or traceback, and goes on.
     """
-    provider = trace.get_tracer_provider()
+    # the public getter reads the environment on every call until a provider is set, which shows in the gateway
+    provider = trace._TRACER_PROVIDER  # noqa: SLF001
     if not isinstance(provider, TracerProvider):
-        yield ActiveSpan(traceparent, tracestate)
-        return
-    tracer = provider.get_tracer("holdfast")
+        return contextlib.nullcontext(ActiveSpan(traceparent, tracestate))
+    return _recorded(provider, name, _parent(traceparent, tracestate), kind, attributes)
+
+
+@contextlib.contextmanager
+def _recorded(
+    provider: TracerProvider,
+    name: str,
+    parent: Context | None,
+    kind: Kind,
+    attributes: dict[str, str | int | bool],
+) -> Iterator[ActiveSpan]:
+    tracer = provider.get_tracer(SCOPE)
     with tracer.start_as_current_span(
         name,
-        context=_parent(traceparent, tracestate),
+        context=parent,
         kind=SpanKind[kind.upper()],
         attributes=_named(attributes),
         record_exception=False,  # a traceback shows local texts, and an exception's text may quote a body

@@ -7,7 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("holdfast", "gateway", "workers", "workflows", "activities")
-SKIPPED = {".venv", ".holdfast", ".git", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", "dist", "build"}
+SKIPPED = {"__pycache__", "dist", "build"}
+DOTTED = {".ci", ".dockerignore", ".env.example", ".gitignore"}  # of what begins with a dot, only this is ours
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,16 @@ def everything() -> tuple[tuple[str, str], ...]:
     found = []
     for path in sorted(ROOT.rglob("*")):
         relative = path.relative_to(ROOT)
-        if path.is_file() and not SKIPPED.intersection(relative.parts) and path.stat().st_size < 1_000_000:
+        if path.is_file() and not any(map(_skipped, relative.parts)) and path.stat().st_size < 1_000_000:
             try:
                 found.append((relative.as_posix(), path.read_text(encoding="utf-8")))
             except UnicodeDecodeError:
                 continue
     return tuple(found)
+
+
+def _skipped(name: str) -> bool:
+    return name in SKIPPED or (name.startswith(".") and name not in DOTTED)
 
 
 def _read(path: Path) -> Source:

@@ -18,6 +18,8 @@ PRODUCT: list[Rule] = [
     rules.stray_commands,
     rules.module_state,
     rules.forbidden_name,
+    rules.unlisted_events,
+    rules.unlisted_spans,
 ]
 TESTS: list[Rule] = [
     rules.too_long,
@@ -29,7 +31,7 @@ TESTS: list[Rule] = [
 
 BROKEN: list[tuple[Rule, str, str]] = [
     (rules.too_long, "gateway/a.py", "x = 1\n" * 401),
-    (rules.long_functions, "gateway/a.py", "def f():\n" + "    x = 1\n" * 60),
+    (rules.long_functions, "gateway/a.py", "def f():\n" + "    x = 1\n" * 61),
     (rules.foreign_imports, "gateway/a.py", "import nats.js"),
     (rules.foreign_imports, "gateway/a.py", "def f():\n    from opentelemetry.sdk import trace"),
     (rules.foreign_imports, "activities/a.py", "from temporalio import client"),
@@ -42,6 +44,10 @@ BROKEN: list[tuple[Rule, str, str]] = [
     (rules.module_state, "gateway/a.py", "seen = {}\ndef f(x):\n    seen[x] = 1"),
     (rules.module_state, "gateway/a.py", "SEEN = []\ndef f(x):\n    SEEN.append(x)"),
     (rules.module_state, "gateway/a.py", "count = 0\ndef f():\n    global count\n    count += 1"),
+    (rules.stray_commands, "workflows/delivery.py", "async def f():\n    await workflow.wait_condition(g)"),
+    (rules.unlisted_events, "gateway/a.py", "log.info('no such event')"),
+    (rules.unlisted_events, "gateway/a.py", "def f(x):\n    log.warning(f'{x} is bad')"),
+    (rules.unlisted_spans, "workers/a.py", "with span('dispatch', traceparent=None):\n    pass"),
     (rules.forbidden_name, "gateway/utils.py", ""),
     (rules.forbidden_name, "holdfast/common/a.py", ""),
     (rules.undocumented_tests, "tests/test_a.py", "def test_a():\n    assert True"),
@@ -58,7 +64,9 @@ SOUND: list[tuple[Rule, str, str]] = [
     (rules.environment_reads, "holdfast/settings/a.py", "import os\nx = os.environ"),
     (rules.stray_commands, "workflows/calls.py", "async def f():\n    await workflow.execute_activity('x')"),
     (rules.module_state, "gateway/a.py", "MOVES = {1: 2}\ndef f(x):\n    seen = {}\n    seen[x] = MOVES[x]"),
-    (rules.sleeping_tests, "tests/test_a.py", "async def run():\n    await workflow.sleep(1)"),
+    (rules.unlisted_spans, "workers/a.py", "with span(names.SPAN_DELIVER.name, traceparent=None):\n    pass"),
+    (rules.sleeping_tests, "tests/test_a.py", "@workflow.defn\nclass A:\n    async def run(self):\n        sleep(1)"),
+    (rules.sleeping_tests, "tests/test_a.py", "async def test_a():\n    await asyncio.sleep(0)"),
 ]
 
 

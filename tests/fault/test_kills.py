@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -85,10 +86,13 @@ async def test_no_event_is_lost_or_doubled_when_processes_are_killed(lab: Lab, v
     await sending
     assert len(lab.client.acked) == EVENTS
 
+    for name in lab.stack.names:
+        await lab.stack.wait_ready(name)
     client = await Client.connect(lab.stack.temporal_address)
     await assert_eventually(lambda: _at_rest(client), within=120, why="every delivery has ended")
     bus = Bus.from_settings(load_settings(lab.stack.config, lab.stack.data_dir), "witness")
     await bus.start()
+    await bus.connected(timedelta(seconds=10))
     try:
         verify(lab.client, await read_witnesses(client, bus, lab.sink_log))
     finally:

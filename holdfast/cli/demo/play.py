@@ -7,6 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import httpx
 from rich.console import Console
 
 from holdfast.cli.demo.scenes import SCENES
@@ -14,6 +15,7 @@ from holdfast.cli.demo.stage import SECRET, DemoError, Stage
 from holdfast.contracts import names
 from holdfast.embedded.sink import Sink
 from holdfast.embedded.stack import EmbeddedStack
+from holdfast.errors import HoldfastError
 
 CONFIG = """version: 1
 sources:
@@ -60,11 +62,12 @@ async def play(console: Console) -> int:
         stack = EmbeddedStack(home / "data", home / "holdfast.yaml")
         try:
             await stack.start()
-            stage = Stage(stack, sink, console)
             console.print(f"The stack runs: gateway {stack.gateway_url}, Temporal UI {stack.ui_url}", soft_wrap=True)
-            kept = await _scenes(stage)
+            async with httpx.AsyncClient(timeout=10, trust_env=False) as http:
+                stage = Stage(stack, sink, console, http)
+                kept = await _scenes(stage)
             line, balanced = account(stage)
-        except DemoError as error:
+        except (DemoError, HoldfastError) as error:
             console.print(f"[red]The stack did not play: {error}[/]")
             return 1
         finally:

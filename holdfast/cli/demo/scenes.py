@@ -117,6 +117,8 @@ async def bus_away(stage: Stage) -> None:
 
 async def schedule_ticks(stage: Stage) -> None:
     """Scene h: a schedule ticks and its event is delivered."""
+    stage.say("[dim]$ holdfast schedules apply[/]")
+    stage.holdfast("schedules", "apply")
     stage.temporal("schedule", "toggle", "--schedule-id", "heartbeat", "--unpause", "--reason", "the demo")
     stage.say("[dim]$ temporal schedule toggle --schedule-id heartbeat --unpause[/]")
     await stage.until(lambda: bool(stage.sink.at("/tick")), "a tick arrives at the target")

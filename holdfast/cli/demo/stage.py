@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -50,6 +51,7 @@ class Stage:
     stack: EmbeddedStack
     sink: Sink
     console: Console
+    http: httpx.AsyncClient
     accepted: set[str] = field(default_factory=set)
     duplicates: int = 0
 
@@ -81,8 +83,7 @@ class Stage:
             "x-hub-signature-256": "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest(),
         }
         began = time.perf_counter()
-        async with httpx.AsyncClient(timeout=10, trust_env=False) as http:
-            response = await http.post(f"{self.stack.gateway_url}/hooks/github", content=body, headers=headers)
+        response = await self.http.post(f"{self.stack.gateway_url}/hooks/github", content=body, headers=headers)
         answer = Answer(response.status_code, time.perf_counter() - began, response.headers, response.json())
         if response.is_success:
             self.accepted.add(answer.event_id)
@@ -97,8 +98,7 @@ class Stage:
 
     async def stored(self) -> int:
         """Count the messages in the stream EVENTS, as the server's monitoring tells it."""
-        async with httpx.AsyncClient(timeout=5, trust_env=False) as http:
-            found = await http.get(f"{self.stack.environment['NATS_MONITOR_URL']}/jsz?streams=true&accounts=true")
+        found = await self.http.get(f"{self.stack.environment['NATS_MONITOR_URL']}/jsz?streams=true&accounts=true")
         streams = [s for account in found.json()["account_details"] for s in account.get("stream_detail", [])]
         return sum(int(s["state"]["messages"]) for s in streams if s["name"] == "EVENTS")
 
@@ -112,11 +112,13 @@ class Stage:
 
     def temporal(self, *words: str) -> Any:
         """Run the `temporal` command line as a person would; return what it printed as JSON."""
-        command = [binary("temporal"), *words, "--address", self.stack.temporal_address, "--output", "json"]
-        done = subprocess.run(command, capture_output=True, timeout=30, check=False)  # noqa: S603 - our own words
-        if done.returncode != 0:
-            raise DemoError(f"temporal {' '.join(words)}: {done.stderr.decode()[:500]}")
-        return json.loads(done.stdout or b"null")
+        printed = _run(binary("temporal"), *words, "--address", self.stack.temporal_address, "--output", "json")
+        return json.loads(printed or b"null")
+
+    def holdfast(self, *words: str) -> None:
+        """Run the `holdfast` command line as a person would."""
+        places = ("--config", str(self.stack.config), "--data-dir", str(self.stack.data_dir))
+        _run(sys.executable, "-m", "holdfast.cli.main", *words, *places)
 
     def workflows(self, query: str) -> list[dict[str, Any]]:
         """List workflows by a visibility query."""
@@ -136,6 +138,14 @@ class Stage:
     def deliveries(self, source: str) -> list[dict[str, Any]]:
         """Every EventDelivery of one source."""
         return self.workflows(f'WorkflowType="{names.EVENT_DELIVERY}" AND {names.SA_SOURCE}="{source}"')
+
+
+def _run(*command: str) -> bytes:
+    """Run a command to its end. Raises DemoError with what it said where it fails."""
+    done = subprocess.run(command, capture_output=True, timeout=30, check=False)  # noqa: S603 - our own words
+    if done.returncode != 0:
+        raise DemoError(f"{' '.join(command[:4])}: {done.stderr.decode()[:500]}")
+    return done.stdout
 
 
 def push_event(path: str, **fields: Any) -> bytes:

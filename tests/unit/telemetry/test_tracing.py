@@ -3,28 +3,41 @@
 import asyncio
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
+from holdfast.embedded.servers import free_ports
 from holdfast.errors import ErrorCode, TransientFailure
 from holdfast.telemetry.temporal import temporal_interceptors
-from holdfast.telemetry.tracing import mint_traceparent, span, valid_traceparent
+from holdfast.telemetry.tracing import OwnSpans, mint_traceparent, span, valid_traceparent
 
 INCOMING = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+PROCESS = """
+from holdfast.settings.process import ProcessSettings
+from holdfast.telemetry.setup import start_telemetry
+from holdfast.telemetry.tracing import span
+telemetry = start_telemetry("gateway", ProcessSettings.load())
+with span("webhook receive", traceparent=None, source="github"):
+    telemetry.metrics.requests("github", 202)
+telemetry.close()
+"""
 
 
 @pytest.fixture
 def exported(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     """Record spans in memory, for this test only."""
     exporter = InMemorySpanExporter()
-    provider = TracerProvider(shutdown_on_exit=False)
+    provider = OwnSpans(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
     yield exporter
@@ -107,6 +120,20 @@ def test_unsampled_stays_unsampled(exported: InMemorySpanExporter) -> None:
     assert exported.get_finished_spans() == ()
 
 
+def test_libraries_add_no_spans(exported: InMemorySpanExporter) -> None:
+    """A library that traces by itself, as FastAPI does, records nothing, and our spans keep their parents across it."""
+    with (
+        span("webhook receive", traceparent=INCOMING) as outer,
+        trace.get_tracer_provider().get_tracer("fastapi").start_as_current_span("GET /healthz/live"),
+        span("event publish", traceparent=outer.traceparent),
+    ):
+        pass
+    assert {s.name for s in exported.get_finished_spans()} == {"webhook receive", "event publish"}
+    parent = _by_name(exported, "event publish").parent
+    assert parent is not None
+    assert parent.span_id == _by_name(exported, "webhook receive").context.span_id
+
+
 def test_temporal_is_traced_where_spans_are_exported(exported: InMemorySpanExporter) -> None:
     """The SDK's interceptor is there, once."""
     assert exported.get_finished_spans() == ()
@@ -142,21 +169,48 @@ def test_minted_is_valid_and_fresh() -> None:
 
 def test_console_exporter_shows_spans_of_a_real_process() -> None:
     """OTEL_TRACES_EXPORTER=console, read from the environment, prints one line per span."""
-    code = """
-from holdfast.settings.process import ProcessSettings
-from holdfast.telemetry.setup import start_telemetry
-from holdfast.telemetry.tracing import span
-telemetry = start_telemetry("gateway", ProcessSettings.load())
-with span("webhook receive", traceparent=None, source="github"):
-    pass
-telemetry.close()
-"""
-    command = [sys.executable, "-W", "error", "-c", code]
-    environment = {"OTEL_TRACES_EXPORTER": "console", "OTEL_EXPORTER_OTLP_ENDPOINT": ""}
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
-    (line,) = ended.stderr.splitlines()
+    (line,) = _run({"OTEL_TRACES_EXPORTER": "console", "OTEL_EXPORTER_OTLP_ENDPOINT": ""}).splitlines()
     assert line.startswith("span webhook receive ")
     assert "holdfast.source=github" in line
+
+
+def test_otlp_reaches_a_collector() -> None:
+    """OTEL_EXPORTER_OTLP_ENDPOINT alone sends spans and metrics there by HTTP, and closing waits for both."""
+    paths: list[str] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            paths.append(self.path)
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Stay silent."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            _run({"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{server.server_address[1]}"})
+        finally:
+            server.shutdown()
+    assert set(paths) == {"/v1/traces", "/v1/metrics"}
+
+
+def test_a_collector_that_is_away_holds_nobody_up() -> None:
+    """Without a listener the process works, and gives up what it could not send after three seconds."""
+    (port,) = free_ports(1)
+    began = time.monotonic()
+    _run({"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"})
+    assert time.monotonic() - began < 8  # three for the exporters, the rest for starting Python on a busy machine
+
+
+def _run(environment: dict[str, str]) -> str:
+    """Run a process that makes one span and one count; return what it wrote to standard error."""
+    command = [sys.executable, "-W", "error", "-c", PROCESS]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    return ended.stderr
 
 
 def _by_name(exporter: InMemorySpanExporter, name: str) -> Any:

@@ -1,0 +1,140 @@
+"""The ASGI application behind `/hooks/…`: finds the source, runs the pipeline, answers.
+
+It stands in front of FastAPI and builds no request objects: routing, dependencies and validation by a framework would
+cost more than all steps of the pipeline together.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from gateway.limits import LINGER, LINGER_BYTES
+from gateway.pipeline import Pipeline, Receipt
+from gateway.problems import Answer, problem_of, problem_of_bug
+from gateway.receive import Disconnected, Receive, Scope
+from gateway.routes import Route, Routes
+from holdfast.clock import Clock
+from holdfast.errors import ErrorCode, HoldfastError, RejectedInput, Unavailable
+
+log = logging.getLogger(__name__)
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+UNKNOWN_SOURCE = "_unknown"  # the label of every path of no source: whoever guesses paths makes no new series
+
+
+class GatewayMetrics(Protocol):
+    """What is counted here: `holdfast.telemetry.metrics.Metrics`."""
+
+    def requests(self, source: str, status: int) -> None:
+        """Count an answer."""
+        ...
+
+    def accepted(self, source: str, duplicate: bool) -> None:
+        """Count a stored event."""
+        ...
+
+    def rejected(self, source: str, code: str) -> None:
+        """Count a refusal."""
+        ...
+
+    def ingest_seconds(self, source: str, seconds: float) -> None:
+        """Record how long the answer took."""
+        ...
+
+
+class Hooks:
+    """Answers webhooks."""
+
+    def __init__(self, routes: Routes, pipeline: Pipeline, metrics: GatewayMetrics, clock: Clock) -> None:
+        self._routes = routes
+        self._pipeline = pipeline
+        self._metrics = metrics
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        began = self._clock.monotonic()
+        found = self._routes.find(scope["raw_path"])
+        source = found[0].source if found is not None else UNKNOWN_SOURCE
+        try:
+            answer = await self._answer(found, scope, receive)
+        except Disconnected:
+            log.info("request.abandoned", extra={"source": source})
+            return
+        self._metrics.requests(source, answer.status)
+        self._metrics.ingest_seconds(source, self._clock.monotonic() - began)
+        await _send(answer, receive, send)
+
+    async def _answer(self, found: tuple[Route, dict[str, str]] | None, scope: Scope, receive: Receive) -> Answer:
+        source = found[0].source if found is not None else UNKNOWN_SOURCE
+        try:
+            if found is None:
+                return self._refused(source, await self._pipeline.refuse(scope, receive))
+            route, path_params = found
+            if scope["method"] not in route.methods:
+                methods = sorted(route.methods)
+                text = f"Use {' or '.join(methods)}."
+                return self._refused(source, RejectedInput(ErrorCode.REQUEST_METHOD_NOT_ALLOWED, text), allow=methods)
+            receipt = await self._pipeline.accept(route, path_params, scope, receive)
+        except HoldfastError as error:
+            return self._refused(source, error)
+        except asyncio.CancelledError:  # the process is going down and will not wait longer
+            self._metrics.rejected(source, ErrorCode.NOT_READY)
+            return problem_of(Unavailable(ErrorCode.NOT_READY, "The gateway is shutting down."))
+        except Disconnected:
+            raise
+        except Exception:
+            correlation_id = str(uuid.uuid4())
+            log.exception("request.failed", extra={"source": source, "correlation_id": correlation_id})
+            self._metrics.rejected(source, ErrorCode.DEFECT)
+            return problem_of_bug(correlation_id)
+        self._metrics.accepted(source, receipt.duplicate)
+        return accepted(receipt, route)
+
+    def _refused(self, source: str, error: HoldfastError, allow: Sequence[str] = ()) -> Answer:
+        answer = problem_of(error, allow=allow)
+        self._metrics.rejected(source, error.code)
+        facts = {"source": source, "code": str(error.code), "status": answer.status, "reason": error.message}
+        log.info("request.rejected", extra=facts)
+        return answer
+
+
+def accepted(receipt: Receipt, route: Route) -> Answer:
+    """Answer a stored event: the receipt as JSON, or what the source insists on; always with its Location."""
+    location = (b"location", f"/events/{receipt.source}/{quote(receipt.event_id, safe='')}".encode())
+    if route.respond is not None:
+        return Answer(route.respond.status, (*route.respond.headers, location), route.respond.body)
+    # by hand: json.dumps of the whole would cost twice as much
+    duplicate = "true" if receipt.duplicate else "false"
+    body = f'{{"id": {json.dumps(receipt.event_id)}, "status": "accepted", "duplicate": {duplicate}}}'.encode()
+    headers = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), location)
+    return Answer(route.status, headers, body)
+
+
+async def _send(answer: Answer, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    if not answer.closes:
+        await send({"type": "http.response.body", "body": answer.body})
+        return
+    # The sender may still be writing. Were the connection closed now, its unread bytes would turn the close into a
+    # reset, which can destroy the answer before it is read: so it is sent whole, and then the rest is thrown away.
+    await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+    await _linger(receive)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _linger(receive: Receive) -> None:
+    thrown_away = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER.total_seconds()):
+            while thrown_away < LINGER_BYTES:
+                event = await receive()
+                if event["type"] == "http.disconnect" or not event.get("more_body", False):
+                    return
+                thrown_away += len(event.get("body", b""))

@@ -1,0 +1,79 @@
+"""The OpenAPI description of the webhook routes, written by hand because no framework handles them."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from gateway.routes import Routes
+
+_PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "title", "status", "code"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string", "description": "Stable; branch on it."},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+    },
+}
+
+_RECEIPT: dict[str, Any] = {
+    "type": "object",
+    "required": ["id", "status", "duplicate"],
+    "properties": {
+        "id": {"type": "string", "description": "The event's id."},
+        "status": {"const": "accepted"},
+        "duplicate": {"type": "boolean", "description": "The event was stored before, under the same id."},
+    },
+}
+
+_REFUSALS = {
+    "400": "The body is not what its Content-Type says, or the event has no id.",
+    "401": "The signature is missing, wrong or too old.",
+    "404": "There is no such source.",
+    "405": "The source does not take this method; see Allow.",
+    "408": "The body did not arrive in time.",
+    "413": "The body is larger than the source accepts.",
+    "415": "The body is compressed.",
+    "503": "The event is not stored, or it is unknown whether it is. Send it again, after Retry-After seconds.",
+}
+
+
+def document(app: FastAPI, routes: Routes) -> dict[str, Any]:
+    """Return the whole document: what FastAPI knows of `app`, and one path for every source."""
+    described = dict(FastAPI.openapi(app))
+    described["paths"] = {**_paths(routes), **described.get("paths", {})}
+    components = described.setdefault("components", {})
+    components.setdefault("schemas", {}).update({"Problem": _PROBLEM, "Receipt": _RECEIPT})
+    return described
+
+
+def _paths(routes: Routes) -> dict[str, Any]:
+    paths: dict[str, Any] = {}
+    for route in routes:
+        operation = {
+            "tags": ["webhooks"],
+            "summary": f"Send an event of {route.source}",
+            "requestBody": {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}},
+            "responses": {**_accepted(route.status, plain=route.respond is not None), **_refused()},
+        }
+        params = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in route.path_names
+        ]
+        paths[route.path] = {method.lower(): {**operation, "parameters": params} for method in sorted(route.methods)}
+    return paths
+
+
+def _accepted(status: int, *, plain: bool) -> dict[str, Any]:
+    content = (
+        {"text/plain": {}} if plain else {"application/json": {"schema": {"$ref": "#/components/schemas/Receipt"}}}
+    )
+    location = {"description": "Where the event is found.", "schema": {"type": "string"}}
+    return {str(status): {"description": "Stored.", "headers": {"Location": location}, "content": content}}
+
+
+def _refused() -> dict[str, Any]:
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": text, "content": content} for status, text in _REFUSALS.items()}

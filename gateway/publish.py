@@ -1,0 +1,43 @@
+"""Stores an event on the bus, or says at once that it cannot: nothing is claimed that the bus has not acknowledged.
+
+Flow: receive → authenticate → normalise → identify → **publish** ─PubAck→ answer.
+"""
+
+import asyncio
+from datetime import timedelta
+from typing import Protocol
+
+from gateway.limits import ANSWER_WITHIN, PUBLISH_WITHIN
+from gateway.readiness import Readiness
+from holdfast.bus.publish import Stored
+from holdfast.domain.events import Envelope
+from holdfast.errors import ErrorCode, Unavailable
+from holdfast.telemetry import names
+from holdfast.telemetry.tracing import span
+
+
+class Publisher(Protocol):
+    """What stores events: `holdfast.bus.publish.EventPublisher`."""
+
+    async def publish_event(self, envelope: Envelope, *, timeout: timedelta) -> Stored:
+        """Store one event within `timeout`."""
+        ...
+
+
+async def publish(envelope: Envelope, publisher: Publisher, readiness: Readiness) -> Stored:
+    """Store. Raises Unavailable `bus.…` or `not_ready`, and RejectedInput `request.too_large`."""
+    problem = readiness.intake_problem()
+    if problem is not None:
+        raise problem
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
+            with span(
+                names.SPAN_PUBLISH.name,
+                traceparent=envelope.traceparent,
+                tracestate=envelope.tracestate,
+                kind="producer",
+                source=envelope.source,
+            ):
+                return await publisher.publish_event(envelope, timeout=PUBLISH_WITHIN)
+    except TimeoutError as error:
+        raise Unavailable(ErrorCode.BUS_TIMEOUT, "the bus did not answer in time; the outcome is unknown") from error

@@ -1,0 +1,70 @@
+"""The deliveries of one event, as Temporal's visibility has them: for people who ask where it is now."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
+from temporalio.common import SearchAttributeKey
+
+from holdfast.contracts import names
+from holdfast.temporal.connect import bounded_call
+
+MAX_LISTED = 200
+
+_STATES = {
+    WorkflowExecutionStatus.RUNNING: "under way",
+    WorkflowExecutionStatus.COMPLETED: names.STATE_DELIVERED,
+    WorkflowExecutionStatus.FAILED: "failed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverySummary:
+    """One delivery. Visibility lags by a moment."""
+
+    workflow_id: str
+    run_id: str
+    trigger: str
+    state: str  # under way, retrying, delivered, dead-lettered, or Temporal's own word for an end from outside
+    error: str  # the code, where it failed
+    started_at: datetime
+    closed_at: datetime | None
+
+
+async def list_deliveries(client: Client, source: str, event_id: str) -> list[DeliverySummary]:
+    """Return the deliveries and redrives of one event, the oldest first. Raises Unavailable."""
+    query = (
+        f"WorkflowType = '{names.EVENT_DELIVERY}' AND {names.SA_SOURCE} = {quoted(source)}"
+        f" AND {names.SA_EVENT_ID} = {quoted(event_id)}"
+    )
+
+    async def collect() -> list[DeliverySummary]:
+        return [_summary(run) async for run in client.list_workflows(query, limit=MAX_LISTED)]
+
+    return sorted(await bounded_call(collect()), key=lambda found: found.started_at)
+
+
+def quoted(value: str) -> str:
+    """Return `value` as a literal of Temporal's query language."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _summary(run: WorkflowExecution) -> DeliverySummary:
+    def attribute(name: str) -> str:
+        return run.typed_search_attributes.get(SearchAttributeKey.for_keyword(name)) or ""
+
+    said = attribute(names.SA_STATE)
+    ended = run.status is not None and run.status is not WorkflowExecutionStatus.RUNNING
+    word = _STATES.get(run.status, run.status.name.lower()) if run.status is not None else "unknown"
+    # what the workflow said last holds while it runs and where it failed; a success may have said nothing
+    state = said if said and (not ended or run.status is WorkflowExecutionStatus.FAILED) else word
+    return DeliverySummary(
+        workflow_id=run.id,
+        run_id=run.run_id,
+        trigger=attribute(names.SA_TRIGGER),
+        state=state,
+        error=attribute(names.SA_ERROR),
+        started_at=run.start_time,
+        closed_at=run.close_time,
+    )

@@ -1,0 +1,81 @@
+"""What `holdfast send` and the curl line make is what the gateway's verifier takes."""
+
+import shlex
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from holdfast.cli.curl import find_line
+from holdfast.cli.request import Sender, Wish
+from holdfast.domain.presets import preset_of
+from holdfast.domain.schemes import SignedRequest
+from holdfast.domain.signatures import Refused, Verified, Verifier
+from holdfast.embedded.starter import write_starter
+from holdfast.settings.file import LoadedConfig, load_config
+from holdfast.settings.secrets import Secrets
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+GATEWAY = "http://127.0.0.1:8080"
+
+
+@pytest.fixture(name="starter")
+def _starter(tmp_path: Path) -> LoadedConfig:
+    write_starter(tmp_path / "holdfast.yaml", tmp_path / ".holdfast")
+    return load_config(tmp_path / "holdfast.yaml")
+
+
+@pytest.mark.parametrize("name", ["github", "billing", "orders", "ops"])
+def test_a_sent_request_verifies_and_a_changed_one_does_not(starter: LoadedConfig, name: str) -> None:
+    """Every scheme signs what it verifies; another body, key or time is refused."""
+    source, secrets = starter.config.sources[name], Secrets(starter.file.parent)
+    assert source.verify is not None
+    request = Sender(name, source, GATEWAY, secrets).build(Wish(path={"tenant": "acme"}), NOW)
+    scheme = preset_of(source.verify).scheme
+    secret = secrets.resolve(source.verify.secrets[0]).get_secret_value()
+    verifier = Verifier(scheme, [secret], source.verify.tolerance)
+
+    def judge(body: bytes, now: datetime) -> object:
+        return verifier.verify(SignedRequest.of(request.headers, body, request.method, request.url), now)
+
+    assert isinstance(judge(request.body, NOW), Verified)
+    if scheme.signed_parts:
+        assert isinstance(judge(request.body + b" ", NOW), Refused)
+    if scheme.headers[0].timestamp:
+        assert isinstance(judge(request.body, NOW + source.verify.tolerance + timedelta(seconds=1)), Refused)
+    other = Verifier(scheme, [secret[:-4] + "AAAA"], source.verify.tolerance)
+    assert isinstance(other.verify(SignedRequest.of(request.headers, request.body, "POST", request.url), NOW), Refused)
+
+
+def test_the_curl_line_needs_no_expression_and_no_clock(starter: LoadedConfig) -> None:
+    """The line is for a source that takes it at any time, as often as it is pasted."""
+    found = find_line(starter.config.sources, GATEWAY, starter.file.parent, NOW)
+    assert found is not None
+    assert found.source == "github"
+    assert found.note == ""
+    words = shlex.split(found.line)
+    assert words[:3] == ["curl", "-i", f"{GATEWAY}/hooks/github"]
+    assert any(word.startswith("x-hub-signature-256: sha256=") for word in words)
+
+
+def test_a_bearer_token_is_read_by_the_shell_and_not_shown(starter: LoadedConfig) -> None:
+    """The screen shows where the token is, and pasting the line still sends it."""
+    found = find_line({"ops": starter.config.sources["ops"]}, GATEWAY, starter.file.parent, NOW)
+    assert found is not None
+    token = (starter.file.parent / ".holdfast/secrets/ops").read_text().strip()
+    assert token not in found.line
+    spoken = subprocess.run(
+        ["sh", "-c", found.line.replace("curl", "printf '%s\\n'", 1)], capture_output=True, text=True, check=True
+    ).stdout
+    assert f"authorization: Bearer {token}\n" in spoken
+
+
+def test_no_line_without_a_secret(starter: LoadedConfig) -> None:
+    """A secret that is not on this machine makes no line that would be refused."""
+    verify = starter.config.sources["ops"].verify
+    assert verify is not None
+    away = starter.config.sources["ops"].model_copy(
+        update={"verify": verify.model_copy(update={"secrets": ("env:NO_SUCH_SECRET",)})}
+    )
+    assert find_line({"ops": away}, GATEWAY, starter.file.parent, NOW) is None
