@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from holdfast import ids
@@ -230,6 +230,27 @@ async def test_a_redrive_that_cannot_be_prepared_opens_the_case_again(stack: Sta
     view = await handle.query(names.CASE, result_type=CaseView)
     assert view.failures[0].code == "not_found"
     await move(handle, names.DISCARD, {"by": "ana", "reason": "done"})
+
+
+async def test_a_case_that_is_cancelled_says_so(stack: Stack) -> None:
+    """Cancelling the case itself leaves it discarded, not open for ever in people's lists."""
+    handle = await open_case(stack, record(stack, 11))
+    await handle.query(names.CASE, result_type=CaseView)  # it has begun
+    await handle.cancel()
+    with pytest.raises(WorkflowFailureError):
+        await handle.result()
+    view = await handle.query(names.CASE, result_type=CaseView)
+    assert (view.state, view.history[-1].move) == ("discarded", "cancel")
+
+
+async def test_redriving_steps_over_ids_that_an_earlier_case_used(stack: Stack) -> None:
+    """A second case of the same dead letter takes the next free number."""
+    given = record(stack, 12)
+    await stack.start(names.EVENT_DELIVERY, delivery(stack.post("/earlier")), "gone/shop/d-12:r1")
+    handle = await open_case(stack, given)
+    answer = await move(handle, names.REDRIVE, {"by": "ana"})
+    assert answer.redrives == ("gone/shop/d-12:r2",)
+    assert (await closed(handle)).state == "resolved"
 
 
 async def until(handle: WorkflowHandle[Any, Any], state: str) -> None:
