@@ -34,7 +34,7 @@ check: install ## formatting, lint, types, import rules
 	$(BIN)/lint-imports
 
 unit: install ## all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 fmt: install ## format the code
 	$(BIN)/ruff format .
