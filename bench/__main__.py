@@ -10,7 +10,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import bare, load
+from bench import load
 from bench.stack import resident, running
 from holdfast.embedded.servers import free_ports
 from holdfast.embedded.sink import Call, Sink
@@ -66,12 +66,8 @@ async def deliveries() -> list[Row]:
             port = int(stack.gateway_url.rpartition(":")[2])
             await _deliver(sink, port, 60)  # warm
             mine = await _deliver(sink, port, DELIVERIES)
-            bare_rate = await bare.rate(
-                stack.temporal_address, f"{sink.url}/bare", DELIVERIES, CONNECTIONS, naive=False
-            )
-            naive_rate = await bare.rate(
-                stack.temporal_address, f"{sink.url}/naive", DELIVERIES, CONNECTIONS, naive=True
-            )
+            bare_rate = await _baseline(stack.temporal_address, f"{sink.url}/bare", "bare")
+            naive_rate = await _baseline(stack.temporal_address, f"{sink.url}/naive", "naive")
             memory = {name: resident(stack.pid(name) or 0) for name in ("gateway", "worker")}
     finally:
         await sink.stop()
@@ -90,6 +86,13 @@ async def deliveries() -> list[Row]:
         ),
         ("memory", ", ".join(f"{k} {v:.0f} MiB" for k, v in memory.items()), "", "target 200 MiB each"),
     ]
+
+
+async def _baseline(address: str, url: str, kind: str) -> float:
+    command = [sys.executable, "-m", "bench.bare", address, url, str(DELIVERIES), str(CONNECTIONS), kind]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    printed, _ = await process.communicate()
+    return float(printed)
 
 
 async def latency() -> list[Row]:

@@ -1,21 +1,25 @@
-"""The baselines of a delivery: the bare SDK with an equal workflow, and the naive design with one regular activity."""
+"""The baselines of a delivery: the bare SDK with an equal workflow, and the naive design with one regular activity.
+
+A process of its own, as the worker is: `python -m bench.bare ADDRESS URL COUNT AT_ONCE bare|naive` prints a rate.
+"""
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Coroutine
-from datetime import timedelta
 from typing import Any
 
-from temporalio import activity, workflow
+import httpx
+import uvloop
+from temporalio import activity
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
 
+from bench.flows import BareLocal, NaiveRegular
 from holdfast.contracts import names
-
-with workflow.unsafe.imports_passed_through():
-    import httpx
+from workers.sandbox import sandbox
 
 QUEUE = "bench-bare"
 
@@ -32,30 +36,6 @@ class Post:
         """POST the body and return the status."""
         key = activity.info().workflow_id or ""
         return (await self._http.post(self._url, content=body, headers={"idempotency-key": key})).status_code
-
-
-@workflow.defn(name="BareLocal")
-class BareLocal:
-    """One local activity."""
-
-    @workflow.run
-    async def run(self, body: str) -> int:
-        """Run it."""
-        result: int = await workflow.execute_local_activity(
-            "bench_post", body, start_to_close_timeout=timedelta(seconds=10)
-        )
-        return result
-
-
-@workflow.defn(name="NaiveRegular")
-class NaiveRegular:
-    """One regular activity."""
-
-    @workflow.run
-    async def run(self, body: str) -> int:
-        """Run it."""
-        result: int = await workflow.execute_activity("bench_post", body, start_to_close_timeout=timedelta(seconds=10))
-        return result
 
 
 def _attributes(number: int) -> TypedSearchAttributes:
@@ -88,9 +68,20 @@ async def rate(address: str, url: str, count: int, at_once: int, *, naive: bool)
             )
             await handle.result()
 
-    worker = Worker(client, task_queue=QUEUE, workflows=[BareLocal, NaiveRegular], activities=[Post(url).post])
+    worker = Worker(
+        client,
+        task_queue=QUEUE,
+        workflows=[BareLocal, NaiveRegular],
+        activities=[Post(url).post],
+        workflow_runner=sandbox(),
+    )
     async with worker:
         await asyncio.gather(*(one(-n) for n in range(1, 51)))  # warm
         began = time.perf_counter()
         await asyncio.gather(*(one(n) for n in range(count)))
         return count / (time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    to, target, how_many, in_flight, kind = sys.argv[1:]
+    print(uvloop.run(rate(to, target, int(how_many), int(in_flight), naive=kind == "naive")))

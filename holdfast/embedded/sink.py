@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import httptools
 
@@ -105,7 +106,7 @@ class Sink:
 class _Connection(asyncio.Protocol):
     """One keep-alive connection."""
 
-    _transport: asyncio.BaseTransport
+    _transport: asyncio.WriteTransport
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
@@ -116,7 +117,7 @@ class _Connection(asyncio.Protocol):
         self._path, self._headers, self._body = "", {}, bytearray()  # type: tuple[str, dict[str, str], bytearray]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's is one without saying so
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -145,5 +146,5 @@ class _Connection(asyncio.Protocol):
     def _write(self, reply: Reply) -> None:
         extra = "".join(f"{name}: {value}\r\n" for name, value in reply.headers)
         head = f"HTTP/1.1 {reply.status} Scripted\r\n{extra}content-length: 0\r\n\r\n"
-        if isinstance(self._transport, asyncio.WriteTransport) and not self._transport.is_closing():
+        if not self._transport.is_closing():
             self._transport.write(head.encode("latin-1"))
