@@ -50,6 +50,9 @@ OWN = (
 """Bodies whose bytes any re-encoding would change."""
 
 
+SPANS = ("webhook receive", "event publish", "event dispatch", "StartWorkflow:EventDelivery", "event deliver")
+
+
 @workflow.defn(name="Deploy")
 class Deploy:
     """Stands for the user's own workflow."""
@@ -83,8 +86,9 @@ class Route:
 
 
 @pytest.fixture
-async def path(tmp_path: Path) -> AsyncIterator[Route]:
-    """Start the whole stack as `holdfast up` does."""
+async def path(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Route]:
+    """Start the whole stack as `holdfast up` does; the parameter says where spans go."""
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", getattr(request, "param", "none"))
     sink = Sink()
     await sink.start()
     (tmp_path / "secret").write_text(SECRET)
@@ -131,14 +135,24 @@ async def _body_in_history(client: Client, workflow_id: str) -> bytes:
     raise AssertionError(f"{workflow_id} has no history")
 
 
-async def test_one_trace_goes_all_the_way(path: Route) -> None:
-    """The trace that the sender began is the one that the target is called under."""
+@pytest.mark.parametrize("path", ["none", "console"], indirect=True)
+async def test_one_trace_goes_all_the_way(path: Route, request: pytest.FixtureRequest) -> None:
+    """The trace that the sender began is the one that the target is called under, exported or not."""
     trace = uuid.uuid4().hex
     event_id = await path.post(OWN[0], "push", traceparent=f"00-{trace}-00f067aa0ba902b7-01")
     await assert_eventually(lambda: _arrived(path, 1), why="the event reaches the target")
     (call,) = path.sink.at("/events")
     assert call.event_id == event_id
     assert call.traceparent.split("-")[1] == trace
+    if request.node.callspec.params["path"] == "console":
+        await assert_eventually(lambda: _spans_of(path, trace), why=f"the spans {SPANS} of the trace")
+
+
+async def _spans_of(path: Route, trace: str) -> bool:
+    """Whether gateway and worker have printed every span of one trace."""
+    logs = [(path.stack.data_dir / "logs" / f"{name}.log").read_text() for name in ("gateway", "worker")]
+    lines = [line for log in logs for line in log.splitlines() if line.startswith("span ") and f"trace={trace}" in line]
+    return all(any(line.startswith(f"span {name} ") for line in lines) for name in SPANS)
 
 
 async def test_a_run_of_the_users_own_is_supervised_and_counted(path: Route) -> None:
