@@ -13,6 +13,7 @@ Every step either returns the next type or raises one of `holdfast/errors.py`, w
 from dataclasses import dataclass
 
 from gateway.authenticate import authenticate, refuse_unknown
+from gateway.certificates import Certificates
 from gateway.identify import identify
 from gateway.limits import UNKNOWN_CAP
 from gateway.normalise import normalise
@@ -43,6 +44,7 @@ class Pipeline:
         self._publisher = publisher
         self._readiness = readiness
         self._receiver = Receiver(clock)
+        self._certificates = Certificates(clock)
 
     async def accept(self, route: Route, path_params: dict[str, str], scope: Scope, receive_event: Receive) -> Receipt:
         """Take one webhook all the way. Raises RejectedInput, Unavailable, or Disconnected."""
@@ -54,7 +56,7 @@ class Pipeline:
         ) as active:
             raw = await self._receiver.receive(scope, receive_event, route.max_body, path_params)
             try:
-                authentic = authenticate(raw, route.verifier)
+                authentic = await authenticate(raw, route.verifier, self._certificates)
                 normal = normalise(authentic, route.kept)
                 envelope = identify(normal, route, active.traceparent or mint_traceparent(), active.tracestate)
                 stored = await publish(envelope, self._publisher, self._readiness)

@@ -22,7 +22,7 @@ from holdfast.bus.connect import Bus
 from holdfast.bus.fsync import verify_fsync
 from holdfast.bus.publish import EventPublisher
 from holdfast.bus.topology import ensure_streams
-from holdfast.clock import SystemClock
+from holdfast.clock import Clock, SystemClock
 from holdfast.settings.file import LoadedConfig
 from holdfast.settings.process import ProcessSettings
 from holdfast.settings.secrets import Secrets
@@ -36,8 +36,10 @@ _GRACE = 2.0  # s beyond DRAIN before a server task is cancelled
 class Gateway:
     """One gateway: both ports, the bus and the task that keeps it ready."""
 
-    def __init__(self, settings: ProcessSettings, loaded: LoadedConfig, metrics: Metrics) -> None:
-        clock = SystemClock()
+    def __init__(
+        self, settings: ProcessSettings, loaded: LoadedConfig, metrics: Metrics, clock: Clock | None = None
+    ) -> None:
+        clock = clock or SystemClock()
         bus_config = loaded.config.bus
         self._settings = settings
         self.bus = Bus.from_settings(settings, "holdfast-gateway")

@@ -10,14 +10,14 @@ from urllib.parse import unquote
 
 from gateway.problems import Answer
 from holdfast.domain.expressions import EVENT, Expression
-from holdfast.domain.presets import Preset, preset_of
+from holdfast.domain.presets import Preset, preset_of, verifier_of
 from holdfast.domain.signatures import Verifier
 from holdfast.domain.sources import DEFAULT_HEADERS, EventConfig, SourceConfig
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.settings.secrets import Secrets
 
 _SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "set-cookie"}
-_UNSIGNED = {"path": {"path", "url"}, "query": {"url"}, "headers": set[str]()}
+_UNSIGNED = {"path": {"path", "url"}, "query": {"url", "query"}, "headers": set[str]()}
 """Variables of an expression that are trusted only where the signature covers one of these parts."""
 _TEXT = re.compile(r"\"[^\"]*\"|'[^']*'")
 _USE = re.compile(r"(?<![\w.])event\b\s*(?:\.\s*([A-Za-z_]\w*))?")
@@ -94,7 +94,9 @@ def compile_route(name: str, config: SourceConfig, secrets: Secrets) -> Route:
         verifier=_verifier(name, config, preset, secrets),
         kept=_kept(config, preset),
         id=_expression(event, "id"),
-        id_is_signed=event.id is not None and reads_only_signed(event.id, signed),
+        id_is_signed=event.id is not None
+        and (preset is None or preset.scheme.covers_body)
+        and reads_only_signed(event.id, signed),
         type=_expression(event, "type"),
         subject=_expression(event, "subject"),
         status=config.respond.status,
@@ -122,7 +124,7 @@ def _verifier(name: str, config: SourceConfig, preset: Preset | None, secrets: S
         return None
     try:
         values = [secrets.resolve(reference).get_secret_value() for reference in config.verify.secrets]
-        return Verifier(preset.scheme, values, config.verify.tolerance)
+        return verifier_of(config.verify, values)
     except RejectedInput as error:
         raise RejectedInput(ErrorCode.CONFIG_INVALID, f"sources.{name}.verify.secrets: {error.message}") from error
 

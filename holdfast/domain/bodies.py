@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from holdfast.errors import ErrorCode, RejectedInput
 
 MAX_DEPTH = 64  # levels; deeper JSON is an attack or an accident, and recursion ends near 1,000
-_FORM = "application/x-www-form-urlencoded"
+FORM = "application/x-www-form-urlencoded"
 
 
 def media_type(content_type: str | None) -> str:
@@ -32,7 +32,7 @@ def read_data(body: bytes, content_type: str | None) -> tuple[bool, Any]:
     try:
         if is_json(content_type):
             return True, parse_json(body)
-        if kind == _FORM:
+        if kind == FORM:
             return True, _form(body)
         if not kind:
             return _sniff(body)
