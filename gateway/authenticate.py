@@ -5,6 +5,7 @@ Flow: receive → **authenticate** → normalise → identify → publish.
 
 import hmac
 
+from gateway.certificates import Certificates
 from gateway.requests import AuthenticRequest, RawRequest
 from holdfast.domain.signatures import Refused, Verifier
 from holdfast.errors import ErrorCode, RejectedInput
@@ -12,11 +13,17 @@ from holdfast.errors import ErrorCode, RejectedInput
 _NOBODYS_KEY = bytes(32)
 
 
-def authenticate(raw: RawRequest, verifier: Verifier | None) -> AuthenticRequest:
-    """Verify; `None` is a source declared `dangerous_unverified`. Raises RejectedInput `signature.…`."""
+async def authenticate(raw: RawRequest, verifier: Verifier | None, certificates: Certificates) -> AuthenticRequest:
+    """Verify; `None` is a source declared `dangerous_unverified`.
+
+    Raises RejectedInput `signature.…`, and Unavailable `signature.key_unavailable` where the sender signs with a
+    certificate that cannot be had now.
+    """
     if verifier is None:
         return AuthenticRequest(raw, None)
-    verdict = verifier.verify(raw.signed, raw.received_at)
+    address = verifier.key_address(raw.signed)
+    certificate = await certificates.get(address) if address is not None else None
+    verdict = verifier.verify(raw.signed, raw.received_at, certificate)
     if isinstance(verdict, Refused):
         raise RejectedInput(verdict.code, verdict.reason)
     return AuthenticRequest(raw, verdict.id)

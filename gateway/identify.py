@@ -5,6 +5,7 @@ Flow: receive → authenticate → normalise → **identify** → publish. What 
     event.id of the source (CEL)    joined with the body's hash where it reads what is not signed
     a CloudEvent's source and id    joined with the body's hash where the sender signs the body and they are headers
     the sender's signed delivery id `webhook-id`, the `id_header` of preset hmac
+    the id inside a signed body     Stripe's `evt_…`
     the sender's unsigned one       `X-GitHub-Delivery`, joined with the body's hash
     nothing of these                the hash of source and body
 """
@@ -19,6 +20,7 @@ from holdfast.domain.bodies import read_data
 from holdfast.domain.cloudevents import CloudEvent
 from holdfast.domain.events import CloudEventOrigin, Envelope, cloudevent_view, pack_body
 from holdfast.domain.expressions import EVENT, Bound, Expression, Failed, Found
+from holdfast.domain.paths import walk
 from holdfast.errors import ErrorCode, RejectedInput
 
 DEFAULT_TYPE = "webhook.received"
@@ -62,11 +64,16 @@ def _event_id(normal: NormalRequest, route: Route, bound: Bound | None) -> str:
         value = _evaluate_id(route.id, bound)
         return value if route.id_is_signed else f"{value}.{digest}"
     if (event := normal.cloudevent) is not None:
-        beside = event.in_headers and route.preset is not None and bool(route.preset.scheme.signed_parts)
+        beside = event.in_headers and route.preset is not None and route.preset.scheme.covers_body
         return ids.cloudevent_id(event.source, event.id, normal.body_sha256 if beside else None)
     if normal.authentic.signed_id:
         return normal.authentic.signed_id
-    name = route.preset.id_header if route.preset is not None else None
+    preset = route.preset
+    if preset is not None and preset.id_field and preset.scheme.covers_body:
+        inside = _label(_written(_field(_described(normal, route), preset.id_field)), MAX_ID)
+        if inside is not None:
+            return inside
+    name = preset.id_header if preset is not None else None
     if name is not None and (delivery := _single(normal, name)):
         return f"{delivery}.{digest}"
     return ids.fingerprint(route.source, normal.body_sha256)
@@ -109,8 +116,11 @@ def _event_type(normal: NormalRequest, route: Route, bound: Bound | None) -> str
     if preset is None:
         return DEFAULT_TYPE
     if preset.type_header is not None:
-        return _label(_single(normal, preset.type_header), MAX_ID) or DEFAULT_TYPE
-    return _label(_field(normal.data, preset.type_field), MAX_ID) or DEFAULT_TYPE
+        kind = _label(_single(normal, preset.type_header), MAX_ID)
+    else:
+        kind = _label(_field(_described(normal, route), preset.type_field), MAX_ID)
+    action = _label(_field(_described(normal, route), preset.action_field), MAX_ID) if preset.action_field else None
+    return _label(f"{kind}.{action}" if kind and action else kind, MAX_ID) or DEFAULT_TYPE
 
 
 def _subject(normal: NormalRequest, route: Route, bound: Bound | None) -> str | None:
@@ -118,7 +128,10 @@ def _subject(normal: NormalRequest, route: Route, bound: Bound | None) -> str | 
         return _evaluated(route.subject, bound, MAX_SUBJECT)
     if normal.cloudevent is not None:
         return normal.cloudevent.subject
-    return _label(_field(normal.data, route.preset.subject_field), MAX_SUBJECT) if route.preset is not None else None
+    preset = route.preset
+    if preset is None or not preset.subject_field:
+        return None
+    return _label(_written(_field(_described(normal, route), preset.subject_field)), MAX_SUBJECT)
 
 
 def _evaluated(expression: Expression, bound: Bound, limit: int) -> str | None:
@@ -126,8 +139,12 @@ def _evaluated(expression: Expression, bound: Bound, limit: int) -> str | None:
     outcome = expression.evaluate(bound)
     if isinstance(outcome, Failed) or not isinstance(outcome, Found):
         return None
-    value = outcome.value
-    return _label(str(value) if isinstance(value, int) and not isinstance(value, bool) else value, limit)
+    return _label(_written(outcome.value), limit)
+
+
+def _written(value: Any) -> Any:
+    """Write a whole number as text; a number identifies, though it is no name of a type."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**18 else value
 
 
 def _label(value: Any, limit: int) -> str | None:
@@ -136,9 +153,18 @@ def _label(value: Any, limit: int) -> str | None:
 
 
 def _field(data: Any, path: tuple[str, ...]) -> Any:
-    for step in path:
-        data = data.get(step) if isinstance(data, dict) else None
-    return data if path else None
+    return walk(data, path) if path else None
+
+
+def _described(normal: NormalRequest, route: Route) -> Any:
+    """Return what a preset reads its names from: the JSON or the form of the body, also where its type says less.
+
+    Amazon SNS sends JSON as text/plain.
+    """
+    if normal.data is not None or route.preset is None:
+        return normal.data
+    body = normal.raw.body
+    return read_data(body, "application/json" if body[:1] in {b"{", b"["} else normal.content_type)[1]
 
 
 def _view(normal: NormalRequest, route: Route) -> dict[str, Any]:

@@ -29,8 +29,13 @@ MAX_BATCH = 500  # CloudEvents in one batch; one disk stores about 1,000 a secon
 
 MAX_HANDSHAKE = 65_536  # bytes; a larger body is not looked into for a handshake
 
-CONFIRM_WITHIN = timedelta(seconds=2)
-"""For a provider to take the confirmation of a subscription, before its question is answered."""
+CONFIRM_WITHIN = timedelta(seconds=10)
+"""For a provider to take the confirmation of a subscription."""
+
+CONFIRM_AGAIN = (timedelta(seconds=2), timedelta(seconds=10), timedelta(seconds=30))
+"""Waits before it is tried again."""
+
+MAX_CONFIRMING = 32  # subscriptions at once; they are made by hand, one by one
 
 MAX_QUERY_FIELDS = 100
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from gateway.authenticate import authenticate, refuse_unknown
 from gateway.batches import store_all
+from gateway.certificates import Certificates
 from gateway.cloudevents import unwrap
 from gateway.confirm import Confirm
 from gateway.identify import identify
@@ -59,6 +60,7 @@ class Pipeline:
         self._readiness = readiness
         self._receiver = Receiver(clock)
         self._confirm = confirm
+        self._certificates = Certificates(clock)
 
     async def accept(
         self, route: Route, path_params: dict[str, str], scope: Scope, receive_event: Receive
@@ -76,12 +78,12 @@ class Pipeline:
             raw = await self._receiver.receive(scope, receive_event, route.max_body, path_params)
             try:
                 greeter = route.greeter
-                if greeter.open and (answer := await greeter.greet(raw, route.source, self._confirm, proven=False)):
+                if greeter.open and (answer := greeter.greet(raw, route.source, self._confirm, proven=False)):
                     return answer
                 if raw.signed.method not in route.methods:
                     raise method_not_allowed(route)
-                authentic = authenticate(raw, route.verifier)
-                if greeter.proven and (answer := await greeter.greet(raw, route.source, self._confirm, proven=True)):
+                authentic = await authenticate(raw, route.verifier, self._certificates)
+                if greeter.proven and (answer := greeter.greet(raw, route.source, self._confirm, proven=True)):
                     return answer
                 trace = active.traceparent or mint_traceparent(), active.tracestate
                 if route.cloudevents == "off":

@@ -12,7 +12,7 @@ import signal
 from collections.abc import AsyncIterator
 
 from gateway.app import WebhookApp, ops_app
-from gateway.confirm import SubscriptionConfirmer
+from gateway.confirm import Confirm, SubscriptionConfirmer
 from gateway.hooks import Hooks
 from gateway.limits import DRAIN
 from gateway.pipeline import Pipeline
@@ -23,7 +23,7 @@ from holdfast.bus.connect import Bus
 from holdfast.bus.fsync import verify_fsync
 from holdfast.bus.publish import EventPublisher
 from holdfast.bus.topology import ensure_streams
-from holdfast.clock import SystemClock
+from holdfast.clock import Clock, SystemClock
 from holdfast.settings.file import LoadedConfig
 from holdfast.settings.process import ProcessSettings
 from holdfast.settings.secrets import Secrets
@@ -37,9 +37,17 @@ _GRACE = 2.0  # s beyond DRAIN before a server task is cancelled
 class Gateway:
     """One gateway: both ports, the bus and the task that keeps it ready."""
 
-    def __init__(self, settings: ProcessSettings, loaded: LoadedConfig, metrics: Metrics) -> None:
-        clock = SystemClock()
+    def __init__(
+        self,
+        settings: ProcessSettings,
+        loaded: LoadedConfig,
+        metrics: Metrics,
+        clock: Clock | None = None,
+        confirm: Confirm | None = None,
+    ) -> None:
+        clock = clock or SystemClock()
         bus_config = loaded.config.bus
+        self._confirm = confirm or SubscriptionConfirmer()
         self._settings = settings
         self.bus = Bus.from_settings(settings, "holdfast-gateway")
 
@@ -49,7 +57,7 @@ class Gateway:
 
         self.readiness = Readiness(self.bus, prepare)
         routes = Routes(loaded.config.sources, Secrets(loaded.file.resolve().parent))
-        pipeline = Pipeline(EventPublisher(self.bus), self.readiness, clock, SubscriptionConfirmer())
+        pipeline = Pipeline(EventPublisher(self.bus), self.readiness, clock, self._confirm)
         hooks = Hooks(routes, pipeline, metrics, clock)
         self._web = server_of(WebhookApp(hooks, routes, self.readiness))
         self._ops = server_of(ops_app(self.readiness, metrics))
@@ -83,6 +91,7 @@ class Gateway:
             await _stop(self._web, serving[0])
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
+            await self._confirm.close()
             await self.bus.close()
             await _stop(self._ops, serving[1])
             log.info("gateway.stopped")

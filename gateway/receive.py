@@ -58,7 +58,8 @@ class Receiver:
         headers = scope["headers"]
         path: str = scope["raw_path"].decode("latin-1")
         query: bytes = scope["query_string"]
-        signed = SignedRequest(tuple(headers), body, scope["method"], path, _urls(headers, path, query))
+        urls = _urls(headers, path, query)
+        signed = SignedRequest(tuple(headers), body, scope["method"], path, urls, query.decode("latin-1"))
         return RawRequest(signed, path_params, query, self._clock.now())
 
     def release(self, raw: RawRequest) -> None:

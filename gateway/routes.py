@@ -13,7 +13,7 @@ from gateway.handshakes import Greeter, greeter
 from gateway.problems import Answer
 from holdfast.domain.expressions import EVENT, Expression
 from holdfast.domain.handshakes import handshakes_of
-from holdfast.domain.presets import Preset, preset_of
+from holdfast.domain.presets import Preset, preset_of, verifier_of
 from holdfast.domain.signatures import Verifier
 from holdfast.domain.sources import DEFAULT_HEADERS, EventConfig, SourceConfig
 from holdfast.errors import ErrorCode, RejectedInput
@@ -22,7 +22,7 @@ from holdfast.settings.secrets import Secrets
 _SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "set-cookie"}
 _UNSIGNED = {
     "path": {"path", "url"},
-    "query": {"url"},
+    "query": {"url", "query"},
     **{name: set[str]() for name in ("headers", "cloudevent", "extensions", "type", "subject")},
 }
 """Variables of an expression that are trusted only where the signature covers one of these parts.
@@ -116,13 +116,15 @@ def compile_route(name: str, config: SourceConfig, secrets: Secrets) -> Route:
         verifier=_verifier(name, config, preset, secrets),
         kept=_kept(config, preset),
         id=_expression(event, "id"),
-        id_is_signed=event.id is not None and reads_only_signed(event.id, signed),
+        id_is_signed=event.id is not None
+        and (preset is None or preset.scheme.covers_body)
+        and reads_only_signed(event.id, signed),
         type=_expression(event, "type"),
         subject=_expression(event, "subject"),
         status=config.respond.status,
         respond=_fixed_answer(config),
         cloudevents=_acceptance(config),
-        greeter=_greeter(name, config, preset, secrets),
+        greeter=_greeter(name, config, secrets),
     )
 
 
@@ -146,7 +148,7 @@ def _verifier(name: str, config: SourceConfig, preset: Preset | None, secrets: S
         return None
     try:
         values = [secrets.resolve(reference).get_secret_value() for reference in config.verify.secrets]
-        return Verifier(preset.scheme, values, config.verify.tolerance)
+        return verifier_of(config.verify, values)
     except RejectedInput as error:
         raise RejectedInput(ErrorCode.CONFIG_INVALID, f"sources.{name}.verify.secrets: {error.message}") from error
 
@@ -156,7 +158,7 @@ def _acceptance(config: SourceConfig) -> Acceptance:
     return config.event.cloudevents or ("required" if preset == "cloudevents" else "off")
 
 
-def _greeter(name: str, config: SourceConfig, preset: Preset | None, secrets: Secrets) -> Greeter:
+def _greeter(name: str, config: SourceConfig, secrets: Secrets) -> Greeter:
     """Compile the handshakes of a source: of its provider, and OPTIONS where it takes CloudEvents."""
     wanted = config.handshake or (config.verify.preset if config.verify is not None else None)
     handshakes = handshakes_of(wanted)
@@ -164,13 +166,13 @@ def _greeter(name: str, config: SourceConfig, preset: Preset | None, secrets: Se
         handshakes += handshakes_of("cloudevents")
     if not handshakes:
         return Greeter()
-    keys: list[tuple[bytes, Verifier | None]] = []
+    keys: list[tuple[bytes, Verifier]] = []
     token = None
     try:
-        if config.verify is not None and preset is not None:
+        if config.verify is not None and any(handshake.hashes for handshake in handshakes):
             for reference in config.verify.secrets:
                 value = secrets.resolve(reference).get_secret_value()
-                keys.append((value.encode(), Verifier(preset.scheme, [value], config.verify.tolerance)))
+                keys.append((value.encode(), verifier_of(config.verify, [value])))
         if config.handshake_token is not None:
             token = secrets.resolve(config.handshake_token).get_secret_value()
     except RejectedInput as error:

@@ -36,6 +36,7 @@ class ErrorCode(StrEnum):
     BUS_MISCONFIGURED = "bus.misconfigured"
     TEMPORAL_UNAVAILABLE = "temporal.unavailable"
     TEMPORAL_MISCONFIGURED = "temporal.misconfigured"
+    SIGNATURE_KEY_UNAVAILABLE = "signature.key_unavailable"
     NOT_READY = "not_ready"
     # deciding
     FILTER_FAILED = "filter.failed"

@@ -11,8 +11,10 @@ from typing import Any
 
 import httpx
 
+from gateway.confirm import Confirm
 from gateway.process import Gateway
 from holdfast.bus.streams import EVENTS
+from holdfast.clock import Clock
 from holdfast.domain.events import Envelope, decode_envelope
 from holdfast.settings.file import load_config
 from holdfast.telemetry.metrics import Metrics
@@ -85,8 +87,14 @@ def github_headers(body: bytes, delivery: str, event: str = "push", secret: str 
 
 
 @contextlib.asynccontextmanager
-async def serving(
-    server: NatsServer, directory: Path, config: str = CONFIG, *, awaited: bool = True
+async def serving(  # noqa: PLR0913 - what a gateway is made of, nearly all left out
+    server: NatsServer,
+    directory: Path,
+    config: str = CONFIG,
+    *,
+    awaited: bool = True,
+    clock: Clock | None = None,
+    confirm: Confirm | None = None,
 ) -> AsyncIterator[Running]:
     """Serve; `awaited`: until it is ready."""
     (directory / "github.secret").write_text(SECRET)
@@ -94,7 +102,7 @@ async def serving(
     file = directory / "holdfast.yaml"
     file.write_text(config)
     settings = settings_for(server, gateway_port=0, gateway_ops_port=0)
-    gateway = Gateway(settings, load_config(file), Metrics())
+    gateway = Gateway(settings, load_config(file), Metrics(), clock, confirm)
     async with gateway.running(), contextlib.AsyncExitStack() as stack:
         http, ops = [
             await stack.enter_async_context(
@@ -109,9 +117,15 @@ async def serving(
 
 
 @contextlib.asynccontextmanager
-async def fresh(server: NatsServer, directory: Path, config: str = CONFIG) -> AsyncIterator[Running]:
+async def fresh(
+    server: NatsServer,
+    directory: Path,
+    config: str = CONFIG,
+    clock: Clock | None = None,
+    confirm: Confirm | None = None,
+) -> AsyncIterator[Running]:
     """Serve on empty streams."""
-    async with connected(server), serving(server, directory, config) as running:
+    async with connected(server), serving(server, directory, config, clock=clock, confirm=confirm) as running:
         yield running
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from holdfast.cli.request import Sender, Wish
-from holdfast.domain.presets import preset_of
+from holdfast.domain.presets import preset_of, tolerance_of
 from holdfast.domain.quantities import format_duration
 from holdfast.domain.schemes import Token
 from holdfast.domain.sources import SourceConfig
@@ -51,21 +51,28 @@ def _line(sender: Sender, base: Path, now: datetime) -> CurlLine:
     words = ["curl", "-i"] if request.method == "POST" else ["curl", "-i", "-X", request.method]
     words.append(shlex.quote(request.url))
     token = _token_header(sender.source, base)
+    carrier = token.partition(":")[0].strip('"') if token else None
     for header, value in request.headers.items():
         if header == "user-agent":
             continue
-        words += ["-H", token if token and header == "authorization" else shlex.quote(f"{header}: {value}")]
+        words += ["-H", token if token and header == carrier else shlex.quote(f"{header}: {value}")]
     words += ["-d", shlex.quote(request.body.decode())]
     verify = sender.source.verify
     stale = verify is not None and preset_of(verify).scheme.headers[0].timestamp is not None
-    note = f"its timestamp is good for {format_duration(verify.tolerance)}" if stale and verify else ""
+    note = f"its timestamp is good for {format_duration(tolerance_of(verify))}" if stale and verify else ""
     return CurlLine(sender.name, " ".join(words), note)
 
 
 def _token_header(source: SourceConfig, base: Path) -> str | None:
-    """Return the header of a bearer token as the shell reads it, so that the token itself is not on the screen."""
-    if source.verify is None or not any(isinstance(m.method, Token) for m in preset_of(source.verify).scheme.marks):
+    """Return the header that carries the secret as the shell reads it, so that the secret is not on the screen."""
+    if source.verify is None:
+        return None
+    scheme = preset_of(source.verify).scheme
+    mark, header = next(iter(scheme.marks), None), scheme.headers[0].signature
+    if mark is None or scheme.jwt is not None or not isinstance(mark.method, Token) or ":" in header:
         return None
     kind, _, where = source.verify.secrets[0].partition(":")
     read = f"${where}" if kind == "env" else f"$(cat {shlex.quote(str(base / where))})"
-    return f'"authorization: Bearer {read}"'
+    if mark.encoding == "base64":
+        read = f"$(printf %s \"{read}\" | base64 | tr -d '\\n')"
+    return f'"{header}: {mark.prefix}{read}"'

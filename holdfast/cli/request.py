@@ -12,9 +12,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from holdfast.domain.presets import Preset, preset_of
+from holdfast.domain.presets import Preset, preset_of, verifier_of
 from holdfast.domain.schemes import SignedRequest
-from holdfast.domain.signatures import Verifier
 from holdfast.domain.sources import SourceConfig
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.settings.secrets import Secrets
@@ -76,12 +75,13 @@ class Sender:
         if preset is not None and preset.id_header:
             headers[preset.id_header] = chosen
         headers |= {key.lower(): value for key, value in wish.headers.items()}
-        body = wish.body if wish.body is not None else sample_body(preset, wish.type, chosen)
+        body = wish.body if wish.body is not None else sample_body(preset, wish.type, chosen, now)
         url = self.gateway.rstrip("/") + self._route(wish.path)
         if verify is not None and preset is not None:
+            if not verify.secrets:
+                raise RejectedInput(ErrorCode.CONFIG_INVALID, f"only {verify.preset} itself can sign its messages")
             key = self.secrets.resolve(verify.secrets[0]).get_secret_value()
-            verifier = Verifier(preset.scheme, [key], verify.tolerance)
-            headers |= verifier.sign(SignedRequest.of(headers, body, method, url), now, chosen)
+            headers |= verifier_of(verify, [key]).sign(SignedRequest.of(headers, body, method, url), now, chosen)
         return OutgoingRequest(method, url, headers, body)
 
     def _route(self, given: Mapping[str, str]) -> str:
@@ -97,7 +97,7 @@ def takes_id(source: SourceConfig) -> bool:
     return preset.id_header is not None or preset.scheme.headers[0].id is not None
 
 
-def sample_body(preset: Preset | None, event_type: str | None, event_id: str) -> bytes:
+def sample_body(preset: Preset | None, event_type: str | None, event_id: str, now: datetime) -> bytes:
     """Return a body to try a source with, shaped as its sender would."""
     sample: dict[str, Any]
     if preset is not None and preset.type_header == "x-github-event":
@@ -109,4 +109,7 @@ def sample_body(preset: Preset | None, event_type: str | None, event_id: str) ->
         }
     else:
         sample = {"type": event_type or "test.event", "data": {"id": event_id}}
+        kind, _, name = ((preset and preset.scheme.headers[0].timestamp) or "").partition(":")
+        if kind == "json" and "." not in name:
+            sample[name] = int(now.timestamp() * 1_000)
     return json.dumps(sample).encode()

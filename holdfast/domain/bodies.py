@@ -14,7 +14,7 @@ from holdfast.errors import ErrorCode, RejectedInput
 MAX_DEPTH = 64  # levels; deeper JSON is an attack or an accident, and recursion ends near 1,000
 MAX_KEYS = 10_000  # of one JSON body; each becomes an object in this process and again in every worker
 _LEAST_KEY = 5  # characters of the shortest key with its value, as in {"":1,"":1}
-_FORM = "application/x-www-form-urlencoded"
+FORM = "application/x-www-form-urlencoded"
 
 
 def media_type(content_type: str | None) -> str:
@@ -34,7 +34,7 @@ def read_data(body: bytes, content_type: str | None) -> tuple[bool, Any]:
     try:
         if is_json(content_type):
             return True, parse_json(body)
-        if kind == _FORM:
+        if kind == FORM:
             return True, _form(body)
         if not kind:
             return _sniff(body)

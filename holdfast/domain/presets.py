@@ -1,74 +1,135 @@
-"""What is known about each sender: how it signs, what identifies an event, which headers are worth keeping. Data."""
+"""Every sender by name, and those that a source describes by itself.
 
-from dataclasses import dataclass
+Flow: `VerifyConfig` → **presets** → `Verifier`, the same for the gateway, `holdfast send` and `holdfast verify`.
+"""
 
-from holdfast.domain.schemes import Ed25519, HeaderNames, Hmac, Mark, Scheme, Token
+from collections.abc import Iterable
+from datetime import timedelta
+
+from holdfast.domain.preset import Preset, secret_at
+from holdfast.domain.providers.business import BUSINESS
+from holdfast.domain.providers.clouds import CLOUDS
+from holdfast.domain.providers.code import CODE, GITHUB
+from holdfast.domain.providers.commerce import COMMERCE
+from holdfast.domain.providers.messaging import MESSAGING
+from holdfast.domain.providers.standard import BEARER, STANDARD, STANDARD_WEBHOOKS
+from holdfast.domain.schemes import (
+    Algorithm,
+    Digest,
+    Ecdsa,
+    Ed25519,
+    HeaderNames,
+    Hmac,
+    JwtRules,
+    KeyFormat,
+    Mark,
+    Method,
+    Rsa,
+    Scheme,
+    Token,
+)
+from holdfast.domain.signatures import Limits, Verifier
 from holdfast.domain.sources import VerifyConfig
 
+__all__ = ["BEARER", "GITHUB", "PRESETS", "STANDARD_WEBHOOKS", "Preset", "preset_of", "tolerance_of", "verifier_of"]
 
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """One sender. Header names in lower case; fields are paths into the JSON body."""
+PRESETS: dict[str, Preset] = {**STANDARD, **CODE, **COMMERCE, **MESSAGING, **BUSINESS, **CLOUDS}
 
-    scheme: Scheme
-    keep: tuple[str, ...] = ()
-    id_header: str | None = None  # unsigned, so the body's hash is joined to it
-    type_header: str | None = None
-    type_field: tuple[str, ...] = ()
-    subject_field: tuple[str, ...] = ()
-
-
-GITHUB = Preset(
-    # https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
-    scheme=Scheme(headers=(HeaderNames("x-hub-signature-256"),), marks=(Mark("sha256="),)),
-    keep=(
-        "x-github-delivery",
-        "x-github-event",
-        "x-github-hook-id",
-        "x-github-hook-installation-target-id",
-        "x-github-hook-installation-target-type",
-    ),
-    id_header="x-github-delivery",
-    type_header="x-github-event",
-    subject_field=("repository", "full_name"),
-)
-
-STANDARD_WEBHOOKS = Preset(
-    # https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
-    scheme=Scheme(
-        headers=(
-            HeaderNames("webhook-signature", "webhook-timestamp", "webhook-id"),
-            HeaderNames("svix-signature", "svix-timestamp", "svix-id"),
-        ),
-        marks=(Mark("v1,", Hmac("sha256"), "base64"), Mark("v1a,", Ed25519(), "base64")),
-        signed="{id}.{timestamp}.{body}",
-        separator=" ",
-        key_format="standard-webhooks",
-    ),
-    keep=("webhook-id", "webhook-timestamp", "svix-id", "svix-timestamp"),
-    type_field=("type",),
-)
-
-BEARER = Preset(
-    scheme=Scheme(headers=(HeaderNames("authorization"),), marks=(Mark("Bearer ", Token(), any_case=True),), signed="")
-)
-
-PRESETS = {"github": GITHUB, "standard-webhooks": STANDARD_WEBHOOKS, "bearer": BEARER}
+_HASHES: dict[str, Algorithm] = {"sha1": "sha1", "sha256": "sha256", "sha512": "sha512"}
 
 
 def preset_of(verify: VerifyConfig) -> Preset:
-    """Return the preset a source names; `hmac` is built from the source's own fields."""
+    """Return the preset a source names; `hmac`, `custom`, `convoy`, `api-key` and `jwt` are built from its fields."""
     known = PRESETS.get(verify.preset)
     if known is not None:
         return known
-    timestamp = verify.timestamp.header.lower() if verify.timestamp else None
-    id_header = verify.id_header.lower() if verify.id_header else None
+    match verify.preset:
+        case "api-key":
+            return Preset(scheme=secret_at(_place(verify.header or "")))
+        case "convoy":
+            return _convoy(verify)
+        case "jwt":
+            return _jwt(verify)
+        case _:
+            return _described(verify)
+
+
+def tolerance_of(verify: VerifyConfig) -> timedelta:
+    """How far a signed time may be from now: as the source says, else as its sender needs."""
+    return verify.tolerance if "tolerance" in verify.model_fields_set else preset_of(verify).tolerance
+
+
+def verifier_of(verify: VerifyConfig, secrets: Iterable[str | bytes]) -> Verifier:
+    """Return the verifier of a source. Raises RejectedInput `config.invalid` where a secret has not its form."""
+    place = "json:TopicArn" if verify.topics else None
+    limits = Limits(public_url=verify.public_url, place=place, values=frozenset(verify.topics))
+    return Verifier(preset_of(verify).scheme, secrets, tolerance_of(verify), limits)
+
+
+def _described(verify: VerifyConfig) -> Preset:
+    timestamp = _place(verify.timestamp.header) if verify.timestamp else None
+    identity = _place(verify.id_header) if verify.id_header else None
+    method = _method(verify.algorithm)
+    form: KeyFormat = "text" if isinstance(method, Hmac | Digest) else "public"
     return Preset(
         scheme=Scheme(
-            headers=(HeaderNames((verify.header or "").lower(), timestamp, id_header),),
-            marks=(Mark(verify.prefix, Hmac(verify.algorithm), verify.encoding),),
+            headers=(HeaderNames(_place(verify.header or ""), timestamp, identity),),
+            marks=(Mark(verify.prefix, method, verify.encoding),),
             signed=verify.signed,
+            separator=verify.separator,
             timestamp_unit=verify.timestamp.unit if verify.timestamp else "s",
+            key_format=verify.key_format or form,
         ),
-        keep=tuple(name for name in (timestamp, id_header) if name is not None),
+        keep=tuple(name for name in (timestamp, identity) if name is not None and ":" not in name),
     )
+
+
+def _convoy(verify: VerifyConfig) -> Preset:
+    """Build what https://www.getconvoy.io/docs/webhooks/signatures calls advanced signatures."""
+    header = (verify.header or "x-convoy-signature").lower()
+    return Preset(
+        scheme=Scheme(
+            headers=(HeaderNames(header, f"kv:{header}:t"),),
+            marks=(Mark("v1=", _method(verify.algorithm), verify.encoding),),
+            signed="{timestamp},{body}",
+            separator=",",
+        )
+    )
+
+
+def _jwt(verify: VerifyConfig) -> Preset:
+    rules = JwtRules(
+        algorithms=tuple(verify.algorithms),
+        issuers=verify.issuers,
+        audiences=verify.audiences,
+        body_claim=verify.body_claim,
+    )
+    header = _place(verify.header or "authorization")
+    return Preset(
+        scheme=Scheme(
+            headers=(HeaderNames(header),),
+            marks=(Mark("Bearer ", Token(), any_case=True) if header == "authorization" else Mark("", Token()),),
+            signed="",
+            key_format="jwt",
+            jwt=rules,
+        )
+    )
+
+
+def _method(algorithm: str) -> Method:
+    match algorithm:
+        case "ed25519":
+            return Ed25519()
+        case "ecdsa-p256":
+            return Ecdsa()
+        case "rsa-sha1" | "rsa-sha256" | "rsa-sha512":
+            return Rsa(_HASHES[algorithm.removeprefix("rsa-")])
+        case "plain-sha1" | "plain-sha256" | "plain-sha512":
+            return Digest(_HASHES[algorithm.removeprefix("plain-")])
+        case _:
+            return Hmac(_HASHES[algorithm])
+
+
+def _place(text: str) -> str:
+    """Return a place with its header's name in lower case."""
+    return text.lower() if ":" not in text else text

@@ -1,6 +1,7 @@
-"""How a sender signs, as data: which headers, what is signed, how it is written. `signatures.py` is the one engine.
+"""How a sender signs, as data: which places, what is signed, how it is written. `signatures.py` is the one engine.
 
-A new provider is a new `Scheme` in `presets.py`, not new code.
+A new provider is a new `Scheme` in `providers/`, not new code. A *place* is a header's name, or one of
+`kv:HEADER:KEY` (an entry of a list like `t=…,v1=…`), `query:NAME`, `form:NAME`, `json:PATH` (see `paths.py`).
 """
 
 import re
@@ -10,11 +11,16 @@ from typing import Literal
 
 Algorithm = Literal["sha1", "sha256", "sha512"]
 Encoding = Literal["hex", "base64"]
+KeyFormat = Literal["text", "hex", "base64", "standard-webhooks", "public", "jwt"]
+TimeUnit = Literal["s", "ms", "rfc3339"]
+PlaceKind = Literal["header", "kv", "query", "form", "json"]
 
-PARTS = ("body", "timestamp", "id", "method", "path", "url")
-"""What a template of signed material may name."""
+PARTS = ("body", "timestamp", "id", "method", "path", "query", "url", "form", "secret", "crc32", "sns")
+"""What a template of signed material may name, beside `header:NAME` and `json:PATH` (`json:PATH?`: may be absent)."""
 
-_PLACE = re.compile(r"\{(" + "|".join(PARTS) + r")\}")
+_PLACE = re.compile(r"\{(" + "|".join(PARTS) + r"|header:[A-Za-z0-9_-]+|json:[\w.*+-]+\??)\}")
+_KINDS: dict[str, PlaceKind] = {"header": "header", "kv": "kv", "query": "query", "form": "form", "json": "json"}
+_BODY_PARTS = frozenset({"body", "form", "crc32", "sns"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +31,52 @@ class Hmac:
 
 
 @dataclass(frozen=True, slots=True)
+class Digest:
+    """A plain hash of the signed material, which therefore holds the secret itself."""
+
+    algorithm: Algorithm = "sha256"
+
+
+@dataclass(frozen=True, slots=True)
 class Ed25519:
     """A public-key signature of the signed material."""
 
 
 @dataclass(frozen=True, slots=True)
+class Ecdsa:
+    """ECDSA on P-256 with SHA-256, written in DER."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rsa:
+    """RSA with PKCS#1 v1.5 padding."""
+
+    algorithm: Algorithm = "sha256"
+
+
+@dataclass(frozen=True, slots=True)
 class Token:
-    """The header carries the secret itself; nothing is signed."""
+    """The place carries the secret itself; nothing is signed. Encoding `base64` is that of HTTP Basic."""
 
 
-Method = Hmac | Ed25519 | Token
+Method = Hmac | Digest | Ed25519 | Ecdsa | Rsa | Token
+
+
+@dataclass(frozen=True, slots=True)
+class JwtRules:
+    """The place carries a JSON Web Token. Which of its claims must hold; the hashes are SHA-256 in hex."""
+
+    algorithms: tuple[str, ...] = ("HS256",)
+    issuers: tuple[str, ...] = ()  # any of them; empty: not looked at
+    audiences: tuple[str, ...] = ()
+    body_claim: str | None = None  # hash of the body
+    url_claim: str | None = None  # hash of the address
+    lasts: bool = True  # whether a token without `exp` is refused
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One way a signature may stand in its header: after `prefix`, made by `method`, written in `encoding`."""
+    """One way a signature may stand in its place: after `prefix`, made by `method`, written in `encoding`."""
 
     prefix: str = ""
     method: Method = Hmac()
@@ -49,7 +86,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class HeaderNames:
-    """Where the parts of a signature stand, in lower case."""
+    """Where the parts of a signature stand: places, mostly headers, these in lower case."""
 
     signature: str
     timestamp: str | None = None
@@ -57,22 +94,41 @@ class HeaderNames:
 
 
 @dataclass(frozen=True, slots=True)
+class KeySource:
+    """Where the address of the sender's certificate stands, and the only addresses that are believed."""
+
+    place: str
+    allowed: str  # regular expression for the whole address
+
+
+@dataclass(frozen=True, slots=True)
 class Scheme:
-    """One way of signing. The first of `headers` whose signature header is there is the one that counts."""
+    """One way of signing. The first of `headers` whose signature is there is the one that counts."""
 
     headers: tuple[HeaderNames, ...]
-    marks: tuple[Mark, ...]
+    marks: tuple[Mark, ...] = ()
     signed: str = "{body}"
-    separator: str | None = None  # where one header carries several signatures
-    timestamp_unit: Literal["s", "ms", "rfc3339"] = "s"
-    key_format: Literal["text", "standard-webhooks"] = "text"
+    separator: str | None = None  # where one place carries several signatures, or a list of key=value
+    timestamp_unit: TimeUnit = "s"
+    key_format: KeyFormat = "text"
+    urls: Literal["as sent", "ports", "decoded"] = "as sent"  # further spellings of {url} that the sender may sign
+    jwt: JwtRules | None = None  # instead of marks
+    key_source: KeySource | None = None
 
     @property
     def signed_parts(self) -> frozenset[str]:
         """Which of PARTS the signature covers; empty where nothing is signed."""
+        if self.jwt is not None:
+            claims = {"body": self.jwt.body_claim, "url": self.jwt.url_claim}
+            return frozenset(part for part, claim in claims.items() if claim is not None)
         if all(isinstance(mark.method, Token) for mark in self.marks):
             return frozenset()
         return frozenset(_PLACE.findall(self.signed))
+
+    @property
+    def covers_body(self) -> bool:
+        """Whether nobody but the sender could have written the body: it is signed, or only he has the token."""
+        return not self.signed_parts or bool(self.signed_parts & _BODY_PARTS)
 
     def template(self) -> tuple[tuple[bytes, str | None], ...]:
         """`signed` as pairs of (literal, part after it); the last pair has no part."""
@@ -87,6 +143,26 @@ def stray_places(template: str) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A place, read: the header's name is in lower case, `key` is that of a list of key=value."""
+
+    kind: PlaceKind
+    name: str
+    key: str = ""
+
+    @classmethod
+    def of(cls, text: str) -> "Place":
+        """Read a place. Raises ValueError where it is none."""
+        kind, colon, rest = text.partition(":")
+        if not colon:
+            kind, rest = "header", text
+        name, _, key = rest.partition(":") if kind == "kv" else (rest, "", "")
+        if kind not in _KINDS or not name or (kind == "kv" and not key):
+            raise ValueError(f"{text!r} is no place: write a header's name, kv:HEADER:KEY, query:, form: or json:…")
+        return cls(_KINDS[kind], name.lower() if kind in {"header", "kv"} else name, key)
+
+
+@dataclass(frozen=True, slots=True)
 class SignedRequest:
     """What a signature can cover. Header names in lower case; `urls` are the spellings the sender may have used."""
 
@@ -95,12 +171,18 @@ class SignedRequest:
     method: str = "POST"
     path: str = "/"
     urls: tuple[str, ...] = ()
+    query: str = ""  # as sent, without its question mark
 
     @classmethod
     def of(cls, headers: Mapping[str, str], body: bytes, method: str = "POST", url: str = "") -> "SignedRequest":
         """Build one from plain text, for use without a server; `url` is absolute."""
-        path = re.sub(r"^[a-z]+://[^/?]*", "", url).partition("?")[0] or "/"
-        return cls(encode_headers(headers.items()), body, method, path, (url,))
+        return cls.of_pairs(headers.items(), body, method, url)
+
+    @classmethod
+    def of_pairs(cls, headers: Iterable[tuple[str, str]], body: bytes, method: str, url: str) -> "SignedRequest":
+        """Build one as `of` does, where a header may come more than once."""
+        path, _, query = re.sub(r"^[a-z]+://[^/?]*", "", url).partition("?")
+        return cls(encode_headers(headers), body, method, path or "/", (url,), query)
 
     def header(self, name: str) -> list[bytes]:
         """Every value of a header (`name` in lower case), in order."""

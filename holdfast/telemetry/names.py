@@ -209,6 +209,13 @@ LOG_EVENTS = (
     LogEvent("gateway.ready", "info", (), "Events can be taken in."),
     LogEvent("gateway.stopped", "info", (), "The gateway ended as asked."),
     LogEvent("handshake.answered", "info", ("source", "handshake"), "A provider's question before it sends events."),
+    LogEvent("handshake.confirmed", "info", ("source",), "A subscription at Amazon SNS is confirmed."),
+    LogEvent(
+        "handshake.unconfirmed",
+        "error",
+        ("source", "reason"),
+        "Amazon SNS could not be asked to confirm; let it send its question again.",
+    ),
     LogEvent("handshake.unsubscribed", "warning", ("source",), "Amazon SNS says that no more events will come."),
     LogEvent("janitor.failed", "info", ("code", "reason"), "A sweep failed; the next one tries again."),
     LogEvent("janitor.purged", "info", ("from", "to", "settled"), "Settled events made room."),

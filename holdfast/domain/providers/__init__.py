@@ -1,0 +1,1 @@
+"""The senders that Holdfast knows, as data: one table per kind of service."""
