@@ -22,6 +22,7 @@ COMMANDS = {
     "worker": "holdfast.cli.worker",
     "check": "holdfast.cli.check",
     "send": "holdfast.cli.send",
+    "verify": "holdfast.cli.verify",
     "events": "holdfast.cli.events",
     "dead-letters": "holdfast.cli.dead_letters",
     "schedules": "holdfast.cli.schedules",

@@ -71,6 +71,13 @@ def judge(entry: CapturedRequest, now: datetime) -> Verdict:
 
     Raises RejectedInput `input.invalid` where the entry itself cannot be used, `config.invalid` for its secret.
     """
+    try:
+        return _judge(entry, now)
+    except UnicodeEncodeError as error:
+        raise RejectedInput(ErrorCode.INPUT_INVALID, "a text holds a lone surrogate") from error
+
+
+def _judge(entry: CapturedRequest, now: datetime) -> Verdict:
     verifier = _verifier(entry)
     request = _request(entry)
     forms = entry.secret if isinstance(entry.secret, SecretForms) else None
@@ -92,6 +99,8 @@ def _verifier(entry: CapturedRequest) -> Verifier:
         limits = Limits(config.public_url, "json:TopicArn", frozenset(entry.topics))
     try:
         return Verifier(preset_of(config).scheme, _secrets(entry), tolerance, limits)
+    except UnicodeEncodeError:
+        raise
     except ValueError as error:
         raise RejectedInput(ErrorCode.INPUT_INVALID, "secret.hex is not hex") from error
 
