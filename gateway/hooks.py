@@ -112,7 +112,8 @@ def accepted(receipt: Receipt, route: Route) -> Answer:
         return Answer(route.respond.status, (*route.respond.headers, location), route.respond.body)
     # by hand: json.dumps of the whole would cost twice as much
     duplicate = "true" if receipt.duplicate else "false"
-    body = f'{{"id": {json.dumps(receipt.event_id)}, "status": "accepted", "duplicate": {duplicate}}}'.encode()
+    spooled = ', "spooled": true' if receipt.spooled else ""
+    body = f'{{"id": {json.dumps(receipt.event_id)}, "status": "accepted", "duplicate": {duplicate}{spooled}}}'.encode()
     headers = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), location)
     return Answer(route.status, headers, body)
 

@@ -26,6 +26,10 @@ _RECEIPT: dict[str, Any] = {
         "id": {"type": "string", "description": "The event's id."},
         "status": {"const": "accepted"},
         "duplicate": {"type": "boolean", "description": "The event was stored before, under the same id."},
+        "spooled": {
+            "const": True,
+            "description": "The bus is away: the event is on the gateway's own disk and goes to the bus by itself.",
+        },
     },
 }
 

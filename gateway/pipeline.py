@@ -4,7 +4,8 @@
     authenticate  the signature over those bytes, before any parsing   AuthenticRequest
     normalise     the body as data, the headers that are kept          NormalRequest
     identify      the event's id, type and subject                     Envelope
-    publish       the bus acknowledges that it is on disk              Stored
+    publish       the bus acknowledges that it is on disk              Kept
+    (spool        where the bus is away, our own disk does, if configured)
     answer        202, and only now
 
 Every step either returns the next type or raises one of `holdfast/errors.py`, which `problems.py` translates.
@@ -16,8 +17,7 @@ from gateway.authenticate import authenticate, refuse_unknown
 from gateway.identify import identify
 from gateway.limits import UNKNOWN_CAP
 from gateway.normalise import normalise
-from gateway.publish import Publisher, publish
-from gateway.readiness import Readiness
+from gateway.publish import Store
 from gateway.receive import Receive, Receiver, Scope, check_head
 from gateway.routes import Route
 from gateway.tracing import incoming_trace
@@ -34,14 +34,14 @@ class Receipt:
     source: str
     event_id: str
     duplicate: bool
+    spooled: bool = False  # it waits in the gateway's outbox for the bus
 
 
 class Pipeline:
     """The steps with what they need."""
 
-    def __init__(self, publisher: Publisher, readiness: Readiness, clock: Clock) -> None:
-        self._publisher = publisher
-        self._readiness = readiness
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
         self._receiver = Receiver(clock)
 
     async def accept(self, route: Route, path_params: dict[str, str], scope: Scope, receive_event: Receive) -> Receipt:
@@ -57,10 +57,10 @@ class Pipeline:
                 authentic = authenticate(raw, route.verifier)
                 normal = normalise(authentic, route.kept)
                 envelope = identify(normal, route, active.traceparent or mint_traceparent(), active.tracestate)
-                stored = await publish(envelope, self._publisher, self._readiness)
+                kept = await self._store.store(envelope)
             finally:
                 self._receiver.release(raw)
-            return Receipt(route.source, envelope.id, stored.duplicate)
+            return Receipt(route.source, envelope.id, kept.duplicate, kept.spooled)
 
     async def refuse(self, scope: Scope, receive_event: Receive) -> RejectedInput:
         """Return the refusal of a path of no source, after the work of a wrong signature."""

@@ -37,6 +37,7 @@ def process(server: NatsServer, directory: Path, ports: list[int]) -> Iterator[s
     environment = {
         "PATH": os.environ["PATH"],
         "HOLDFAST_CONFIG": str(directory / "holdfast.yaml"),
+        "HOLDFAST_DATA_DIR": str(directory / "data"),
         "HOLDFAST_GATEWAY_PORT": str(ports[0]),
         "HOLDFAST_GATEWAY_OPS_PORT": str(ports[1]),
         "NATS_URL": server.plan.url,
