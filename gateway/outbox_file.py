@@ -181,7 +181,7 @@ class OutboxFile:
     def _shrink(self) -> None:
         """Give the space of an empty outbox back; a failure costs nothing but the space."""
         with contextlib.suppress(sqlite3.Error):
-            self._db.execute("PRAGMA incremental_vacuum").fetchall()
+            self._db.executescript("PRAGMA incremental_vacuum")  # `execute` takes one step, which is one page
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _files(self) -> tuple[tuple[int, int], ...]:
@@ -196,30 +196,37 @@ class OutboxFile:
 
 
 def _prepare(db: sqlite3.Connection, max_bytes: int) -> None:
-    db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # counts only before the first table
+    is_new = _check_format(db)
+    if is_new:
+        db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # counts only before the first table
     if db.execute("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
         raise _refused("its file system cannot do WAL: put the data directory on a local disk")
     db.execute("PRAGMA synchronous=FULL")
     db.execute("PRAGMA fullfsync=1")  # macOS, where a plain fsync does not reach the disk
     (page_size,) = db.execute("PRAGMA page_size").fetchone()
     db.execute(f"PRAGMA max_page_count={2 * max_bytes // page_size + 256}").fetchone()
-    (application,), (version,) = (
-        db.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")
-    )
-    if version == application == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
+    if is_new:
         db.execute("BEGIN IMMEDIATE")
         db.execute(_SCHEMA)
         db.execute(f"PRAGMA application_id={APPLICATION}")
         db.execute(f"PRAGMA user_version={FORMAT}")
         db.execute("COMMIT")
-        return
+    (health,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if health != "ok":
+        raise _refused(f"it is damaged: {health}")
+
+
+def _check_format(db: sqlite3.Connection) -> bool:
+    """Return whether the file is empty; refuse one that is not ours before anything in it is changed."""
+    names = ("application_id", "user_version")
+    (application,), (version,) = (db.execute(f"PRAGMA {name}").fetchone() for name in names)
+    if version == application == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
+        return True
     if application != APPLICATION:
         raise _refused("it is a database, but no outbox")
     if version != FORMAT:
         raise _refused(f"it has format {version}, this holdfast reads {FORMAT}; use the holdfast that wrote it")
-    (health,) = db.execute("PRAGMA quick_check(1)").fetchone()
-    if health != "ok":
-        raise _refused(f"it is damaged: {health}")
+    return False
 
 
 def _refused(why: str) -> Unavailable:

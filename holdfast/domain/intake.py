@@ -33,8 +33,9 @@ class GatewayConfig(BaseModel):
         description="What a webhook gets while the bus is away, silent or full. `reject`: 503 with Retry-After; nothing"
         " is kept here, and the sender must repeat. Choose it when senders repeat for long enough, or when the"
         " gateway's disk does not outlive the gateway. `spool`: the event is synced to an outbox on the gateway's"
-        " disk, answered 2xx, and brought to the bus when that is back. Choose it when senders give up soon or never repeat (GitHub)."
-        " The danger: that disk is then part of the promise, and lost with it is what lies in the outbox. Give every"
+        " disk, answered 2xx, and brought to the bus when that is back. Choose it when senders give up soon or never"
+        " repeat (GitHub). The danger: that disk is then part of the promise, and lost with it is what lies in the"
+        " outbox. Give every"
         " gateway a data directory of its own (`HOLDFAST_DATA_DIR`) on a disk that survives a restart.",
     )
     spool: SpoolConfig = Field(default=SpoolConfig(), description="The outbox of `on_unavailable: spool`.")

@@ -29,11 +29,13 @@ asyncio.run(run(settings, load_config(settings.config)))
 
 
 @contextlib.contextmanager
-def process(server: NatsServer, directory: Path, ports: list[int]) -> Iterator[subprocess.Popen[bytes]]:
+def process(
+    server: NatsServer, directory: Path, ports: list[int], config: str = CONFIG
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a gateway as a process of its own."""
     (directory / "github.secret").write_text(SECRET)
     (directory / "orders.secret").write_text(ORDERS_SECRET)
-    (directory / "holdfast.yaml").write_text(CONFIG)
+    (directory / "holdfast.yaml").write_text(config)
     environment = {
         "PATH": os.environ["PATH"],
         "HOLDFAST_CONFIG": str(directory / "holdfast.yaml"),
@@ -45,7 +47,7 @@ def process(server: NatsServer, directory: Path, ports: list[int]) -> Iterator[s
         "NATS_PASSWORD": server.plan.password,
         "NATS_MONITOR_URL": server.plan.monitor_url,
     }
-    with (directory / "gateway.log").open("wb") as log:
+    with (directory / "gateway.log").open("ab") as log:
         child = subprocess.Popen([sys.executable, "-c", RUN], env=environment, stdout=log, stderr=log)
     try:
         yield child

@@ -35,6 +35,7 @@ triggers:
     on: github
     when: event.data.refused
     run: {{http: {{url: "{sink}/gone"}}}}
+gateway: {{on_unavailable: {on_unavailable}}}
 bus:
   streams:
     events: {{max_bytes: 64MiB}}
@@ -54,14 +55,14 @@ class Lab:
 
 
 @pytest.fixture
-async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
-    """Start the whole stack as `holdfast up` does, on free ports."""
+async def lab(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Lab]:
+    """Start the whole stack as `holdfast up` does, on free ports; the parameter is `on_unavailable`."""
     sink_log = tmp_path / "sink.jsonl"
     sink = Sink(log=sink_log, standing={"/gone": Reply(410)})
     await sink.start()
     (tmp_path / "secret").write_text(SECRET)
     config = tmp_path / "holdfast.yaml"
-    config.write_text(CONFIG.format(sink=sink.url))
+    config.write_text(CONFIG.format(sink=sink.url, on_unavailable=getattr(request, "param", "reject")))
     stack = EmbeddedStack(tmp_path / "data", config)
     try:
         await stack.start()
@@ -78,6 +79,22 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
 )
 async def test_no_event_is_lost_or_doubled_when_processes_are_killed(lab: Lab, victims: tuple[str, ...]) -> None:
     """With 300 events in flight and the victims killed twice, every 2xx ends in exactly one workflow and outcome."""
+    await _send_and_kill(lab, victims)
+    await _judge(lab)
+
+
+@pytest.mark.parametrize("lab", ["spool"], indirect=True)
+@pytest.mark.parametrize("victims", [("nats",), ("nats", "gateway")], ids="+".join)
+async def test_no_event_of_the_outbox_is_lost_or_doubled(lab: Lab, victims: tuple[str, ...]) -> None:
+    """With an outbox the same holds, and NATS alone being killed is seen by no sender: each got 2xx at once."""
+    await _send_and_kill(lab, victims)
+    if victims == ("nats",):
+        assert set(lab.client.answers) == {202}, lab.client.answers
+    assert lab.client.spooled, "nothing went through the outbox"
+    await _judge(lab)
+
+
+async def _send_and_kill(lab: Lab, victims: tuple[str, ...]) -> None:
     events = [make_event(number, refused=number % 10 == 0) for number in range(EVENTS)]
     sending = asyncio.create_task(lab.client.send_all(events, at_once=32, deadline=150))
     for share in (0.1, 0.5):
@@ -86,6 +103,8 @@ async def test_no_event_is_lost_or_doubled_when_processes_are_killed(lab: Lab, v
     await sending
     assert len(lab.client.acked) == EVENTS
 
+
+async def _judge(lab: Lab) -> None:
     for name in lab.stack.names:
         await lab.stack.wait_ready(name)
     client = await Client.connect(lab.stack.temporal_address)
