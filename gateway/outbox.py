@@ -38,10 +38,16 @@ class Outbox:
     async def start(self) -> None:
         """Lock the directory and open the file.
 
-        Raises RejectedInput `config.invalid` where another gateway uses the directory or it cannot be made. A file
-        that cannot be opened is no error here: the gateway serves without an outbox, says so, and tries again.
+        Raises RejectedInput `config.invalid` where another gateway uses the directory or it cannot be made; one that
+        would only be emptied is left to the other. A file that cannot be opened is no error here: the gateway serves
+        without an outbox, says so, and tries again.
         """
-        self._lock = _locked(self._directory)
+        try:
+            self._lock = _locked(self._directory)
+        except RejectedInput:
+            if self._accepting:
+                raise
+            return
         loop = asyncio.get_running_loop()
 
         def settled(outcomes: Sequence[tuple[Job, Any]], state: OutboxState) -> None:

@@ -88,6 +88,13 @@ def outbox_of(config: GatewayConfig, data_dir: Path) -> Outbox | None:
     """Return the outbox that is configured; also one that an earlier configuration left, which is only emptied."""
     directory = data_dir.absolute() / DIRECTORY
     accepting = config.on_unavailable == "spool"
-    if not accepting and not (directory / FILE).exists():
+    if not accepting and not _exists(directory / FILE):
         return None
     return Outbox(directory, int(config.spool.max_bytes), accepting=accepting)
+
+
+def _exists(file: Path) -> bool:
+    try:
+        return file.exists()
+    except OSError:  # a directory that is not ours to look into holds nothing of ours
+        return False

@@ -5,18 +5,22 @@ import contextlib
 import itertools
 import signal
 import sqlite3
+import threading
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from gateway.outbox import FILE
-from gateway.outbox_file import NewEvent, OutboxFile
+from gateway.outbox_file import NewEvent, OutboxFile, Verdict
 from holdfast.bus.lookup import find_dead_letters
+from holdfast.bus.streams import EVENTS
+from holdfast.domain.events import decode_envelope
 from holdfast.embedded.servers import free_ports
 from holdfast.errors import RejectedInput
 from tests import servers
@@ -179,6 +183,45 @@ async def test_a_file_that_is_replaced_is_noticed(own_nats: NatsServer, tmp_path
         ids = [envelope.id.partition(".")[0] for envelope, _ in await stored(gateway.gateway)]
         assert {"before", "g-4"} <= set(ids)
         assert len(ids) == len(set(ids))  # g-0 was answered 503 and may be there: its outcome was not known
+
+
+async def test_a_disk_that_hangs_is_503_within_the_deadline(
+    own_nats: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit that does not end: 503 spool.failed in 2.5 s, and only the outbox's thread waits; health answers."""
+    answering, write = threading.Event(), OutboxFile.write
+
+    def hanging(file: OutboxFile, *args: Any) -> list[Verdict]:
+        assert answering.wait(20)
+        return write(file, *args)
+
+    async with spooling(own_nats, tmp_path) as gateway:
+        monkeypatch.setattr(OutboxFile, "write", hanging)
+        own_nats.kill()
+        began = time.monotonic()
+        waiting = asyncio.create_task(gateway.github(json_body(n=1), "n-1"))
+        assert (await gateway.http.get("/healthz/live")).status_code == 200
+        answer = await waiting
+        assert 2 < time.monotonic() - began < 3
+        assert (answer.status_code, answer.json()["code"]) == (503, "spool.failed")
+        answering.set()
+        await spooled(gateway, "n-1")
+
+
+async def test_a_full_bus_is_bridged(own_nats: NatsServer, tmp_path: Path) -> None:
+    """EVENTS full of unsettled events: 202 out of the outbox, which empties itself once there is room, in order."""
+    config = SPOOL + "bus: {streams: {events: {max_bytes: 16MiB}}}\n"
+    async with spooling(own_nats, tmp_path, config) as gateway:
+        answers = [await gateway.http.post("/hooks/large", content=f"{n}".ljust(1_000_000)) for n in range(20)]
+        assert {answer.status_code for answer in answers} == {202}
+        kept = [answer.json()["id"] for answer in answers if "spooled" in answer.json()]
+        assert 3 < len(kept) < 10
+        await gateway.gateway.bus.jetstream.purge_stream(EVENTS)
+        await emptied(gateway)
+        js = gateway.gateway.bus.jetstream
+        state = (await js.stream_info(EVENTS)).state
+        messages = [await js.get_msg(EVENTS, seq) for seq in range(state.first_seq, state.last_seq + 1)]
+        assert [decode_envelope(message.data or b"").id for message in messages] == kept
 
 
 async def test_a_gateway_that_rejects_empties_what_was_left(own_nats: NatsServer, tmp_path: Path) -> None:

@@ -91,6 +91,9 @@ async def test_a_directory_belongs_to_one(tmp_path: Path) -> None:
     await first.start()
     with pytest.raises(RejectedInput, match="in use by another gateway"):
         await second.start()
+    emptier = Outbox(tmp_path, MANY, accepting=False)
+    await emptier.start()  # a gateway that rejects leaves it to the other
+    await emptier.close()
     await first.close()
     await second.start()
     await second.close()
