@@ -48,8 +48,11 @@ class Greeter:
 
         Raises RejectedInput `signature.invalid` for a wrong token; what `confirm` raises for an address to ask for.
         """
+        handshakes = self.proven if proven else self.open
+        if not handshakes:
+            return None
         asked = _Asked(raw)
-        for handshake in self.proven if proven else self.open:
+        for handshake in handshakes:
             if not _matches(handshake, asked):
                 continue
             if handshake.token is not None and not self._knows(asked.value(handshake.token)):

@@ -101,7 +101,7 @@ async def serving(  # noqa: PLR0913 - what a gateway is made of, nearly all left
     (directory / "orders.secret").write_text(ORDERS_SECRET)
     file = directory / "holdfast.yaml"
     file.write_text(config)
-    settings = settings_for(server, gateway_port=0, gateway_ops_port=0)
+    settings = settings_for(server, gateway_port=0, gateway_ops_port=0, data_dir=directory / "data")
     gateway = Gateway(settings, load_config(file), Metrics(), clock, confirm)
     async with gateway.running(), contextlib.AsyncExitStack() as stack:
         http, ops = [
