@@ -1,1 +1,1 @@
-"""Takes webhooks in over HTTP; answers 2xx only once stored, on the bus or in the outbox: see `pipeline.py`."""
+"""Takes webhooks in over HTTP and answers 2xx only once they are stored, by default on the bus. See `pipeline.py`."""
