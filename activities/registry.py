@@ -30,7 +30,7 @@ def build(
     deliver = Deliver(HttpTarget(http or new_client(), secrets, clock), NatsTarget(bus), metrics, clock)
     ticks = Ticks(bus, clock)
     redrives = Redrives(bus, loaded, ticks)
-    children = Children()
+    children = Children(metrics, clock)
     return [
         deliver.deliver,
         DeadLetters(bus, metrics).record_dead_letter,
@@ -39,4 +39,5 @@ def build(
         redrives.republish,
         children.inspect_child,
         children.terminate_child,
+        children.count_run,
     ]

@@ -38,9 +38,12 @@ async def gateway() -> list[Row]:
         port = int(stack.gateway_url.rpartition(":")[2])
         requests = load.signed_requests("/hooks/github", 60_000, host="x")
         await load.closed_loop(port, requests[:2_000], CONNECTIONS, SECONDS)  # warm
+        before = resident(stack.pid("gateway") or 0)
         full = await load.closed_loop(port, requests[2_000:], CONNECTIONS, SECONDS)
         paced = await load.open_loop(port, load.signed_requests("/hooks/github", 5_000, host="x"), 64, 500)
+        after = resident(stack.pid("gateway") or 0)
     ratio = full.per_second / empty.per_second
+    taken = len(full.latencies) + len(paced.latencies)
     return [
         (
             "gateway, 32 connections",
@@ -54,6 +57,7 @@ async def gateway() -> list[Row]:
             "",
             f"p99 target 50 ms; statuses {paced.statuses}",
         ),
+        ("gateway's memory", f"{before:.0f} → {after:.0f} MiB over {taken} events", "", "flat, under 200 MiB"),
     ]
 
 

@@ -14,12 +14,12 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from gateway.limits import LINGER, LINGER_BYTES
-from gateway.pipeline import Pipeline, Receipt
+from gateway.pipeline import BatchReceipt, Pipeline, Receipt
 from gateway.problems import Answer, problem_of, problem_of_bug
 from gateway.receive import Disconnected, Receive, Scope
-from gateway.routes import Route, Routes
+from gateway.routes import Route, Routes, method_not_allowed
 from holdfast.clock import Clock
-from holdfast.errors import ErrorCode, HoldfastError, RejectedInput, Unavailable
+from holdfast.errors import ErrorCode, HoldfastError, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -77,13 +77,12 @@ class Hooks:
             if found is None:
                 return self._refused(source, await self._pipeline.refuse(scope, receive))
             route, path_params = found
-            if scope["method"] not in route.methods:
-                methods = sorted(route.methods)
-                text = f"Use {' or '.join(methods)}."
-                return self._refused(source, RejectedInput(ErrorCode.REQUEST_METHOD_NOT_ALLOWED, text), allow=methods)
+            if scope["method"] not in route.reachable_by:
+                raise method_not_allowed(route)  # noqa: TRY301 - translated below, like every refusal
             receipt = await self._pipeline.accept(route, path_params, scope, receive)
         except HoldfastError as error:
-            return self._refused(source, error)
+            only = found[0].methods if found and error.code is ErrorCode.REQUEST_METHOD_NOT_ALLOWED else ()
+            return self._refused(source, error, allow=sorted(only))
         except asyncio.CancelledError:  # the process is going down and will not wait longer
             self._metrics.rejected(source, ErrorCode.NOT_READY)
             return problem_of(Unavailable(ErrorCode.NOT_READY, "The gateway is shutting down."))
@@ -94,8 +93,19 @@ class Hooks:
             log.exception("request.failed", extra={"source": source, "correlation_id": correlation_id})
             self._metrics.rejected(source, ErrorCode.DEFECT)
             return problem_of_bug(correlation_id)
-        self._metrics.accepted(source, receipt.duplicate)
-        return accepted(receipt, route)
+        return self._accepted(receipt, route)
+
+    def _accepted(self, receipt: Receipt | BatchReceipt | Answer, route: Route) -> Answer:
+        match receipt:
+            case Answer():
+                return receipt
+            case BatchReceipt(receipts):
+                for each in receipts:
+                    self._metrics.accepted(route.source, each.duplicate)
+                return accepted_batch(receipt, route)
+            case Receipt():
+                self._metrics.accepted(route.source, receipt.duplicate)
+                return accepted(receipt, route)
 
     def _refused(self, source: str, error: HoldfastError, allow: Sequence[str] = ()) -> Answer:
         answer = problem_of(error, allow=allow)
@@ -110,11 +120,24 @@ def accepted(receipt: Receipt, route: Route) -> Answer:
     location = (b"location", f"/events/{receipt.source}/{quote(receipt.event_id, safe='')}".encode())
     if route.respond is not None:
         return Answer(route.respond.status, (*route.respond.headers, location), route.respond.body)
-    # by hand: json.dumps of the whole would cost twice as much
-    duplicate = "true" if receipt.duplicate else "false"
-    body = f'{{"id": {json.dumps(receipt.event_id)}, "status": "accepted", "duplicate": {duplicate}}}'.encode()
+    body = _written(receipt).encode()
     headers = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), location)
     return Answer(route.status, headers, body)
+
+
+def accepted_batch(batch: BatchReceipt, route: Route) -> Answer:
+    """Answer a stored batch: every receipt in its order, or what the source insists on."""
+    if route.respond is not None:
+        return route.respond
+    body = f'{{"status": "accepted", "events": [{", ".join(map(_written, batch.receipts))}]}}'.encode()
+    headers = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)))
+    return Answer(route.status, headers, body)
+
+
+def _written(receipt: Receipt) -> str:
+    # by hand: json.dumps of the whole would cost twice as much
+    duplicate = "true" if receipt.duplicate else "false"
+    return f'{{"id": {json.dumps(receipt.event_id)}, "status": "accepted", "duplicate": {duplicate}}}'
 
 
 async def _send(answer: Answer, receive: Receive, send: Send) -> None:

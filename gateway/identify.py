@@ -3,6 +3,7 @@
 Flow: receive → authenticate → normalise → **identify** → publish. What the id is made of, in this order:
 
     event.id of the source (CEL)    joined with the body's hash where it reads what is not signed
+    a CloudEvent's source and id    joined with the body's hash where the sender signs the body and they are headers
     the sender's signed delivery id `webhook-id`, the `id_header` of preset hmac
     the id inside a signed body     Stripe's `evt_…`
     the sender's unsigned one       `X-GitHub-Delivery`, joined with the body's hash
@@ -16,7 +17,8 @@ from gateway.routes import Route, keepable
 from holdfast import ids
 from holdfast.clock import rfc3339
 from holdfast.domain.bodies import read_data
-from holdfast.domain.events import Envelope, pack_body
+from holdfast.domain.cloudevents import CloudEvent
+from holdfast.domain.events import CloudEventOrigin, Envelope, cloudevent_view, pack_body
 from holdfast.domain.expressions import EVENT, Bound, Expression, Failed, Found
 from holdfast.domain.paths import walk
 from holdfast.errors import ErrorCode, RejectedInput
@@ -33,13 +35,14 @@ def identify(normal: NormalRequest, route: Route, traceparent: str, tracestate: 
     """
     raw = normal.raw
     bound = EVENT.bind(event=_view(normal, route)) if route.has_expressions else None
-    encoding, text = pack_body(raw.body)
+    encoding, text = pack_body(normal.body)
+    event = normal.cloudevent
     # every field is ours or checked above, so validation would only hash the body a second time
     return Envelope.model_construct(
         id=_printable_id(_event_id(normal, route, bound)),
         source=route.source,
         type=_event_type(normal, route, bound),
-        time=raw.received_at,
+        time=raw.received_at if event is None or event.time is None else event.time,
         subject=_subject(normal, route, bound),
         datacontenttype=normal.content_type,
         traceparent=traceparent,
@@ -47,10 +50,11 @@ def identify(normal: NormalRequest, route: Route, traceparent: str, tracestate: 
         received_at=raw.received_at,
         headers=normal.headers,
         path=raw.path_params,
-        query=normal.query,
+        query=_query(normal, route),
         body_encoding=encoding,
         body=text,
         body_sha256=normal.body_sha256,
+        cloudevent=None if event is None else _origin(event),
     )
 
 
@@ -59,6 +63,9 @@ def _event_id(normal: NormalRequest, route: Route, bound: Bound | None) -> str:
     if route.id is not None and bound is not None:
         value = _evaluate_id(route.id, bound)
         return value if route.id_is_signed else f"{value}.{digest}"
+    if (event := normal.cloudevent) is not None:
+        beside = event.in_headers and route.preset is not None and bool(route.preset.scheme.signed_parts)
+        return ids.cloudevent_id(event.source, event.id, normal.body_sha256 if beside else None)
     if normal.authentic.signed_id:
         return normal.authentic.signed_id
     preset = route.preset
@@ -70,6 +77,12 @@ def _event_id(normal: NormalRequest, route: Route, bound: Bound | None) -> str:
     if name is not None and (delivery := _single(normal, name)):
         return f"{delivery}.{digest}"
     return ids.fingerprint(route.source, normal.body_sha256)
+
+
+def _origin(event: CloudEvent) -> CloudEventOrigin:
+    return CloudEventOrigin.model_construct(
+        id=event.id, source=event.source, dataschema=event.dataschema, extensions=event.extensions
+    )
 
 
 def _evaluate_id(expression: Expression, bound: Bound) -> str:
@@ -94,8 +107,11 @@ def _single(normal: NormalRequest, name: str) -> str | None:
 
 
 def _event_type(normal: NormalRequest, route: Route, bound: Bound | None) -> str:
+    event = normal.cloudevent
     if route.type is not None and bound is not None:
-        return _evaluated(route.type, bound, MAX_ID) or DEFAULT_TYPE
+        return _evaluated(route.type, bound, MAX_ID) or (event.type if event is not None else DEFAULT_TYPE)
+    if event is not None:
+        return event.type
     preset = route.preset
     if preset is None:
         return DEFAULT_TYPE
@@ -110,6 +126,8 @@ def _event_type(normal: NormalRequest, route: Route, bound: Bound | None) -> str
 def _subject(normal: NormalRequest, route: Route, bound: Bound | None) -> str | None:
     if route.subject is not None and bound is not None:
         return _evaluated(route.subject, bound, MAX_SUBJECT)
+    if normal.cloudevent is not None:
+        return normal.cloudevent.subject
     preset = route.preset
     if preset is None or not preset.subject_field:
         return None
@@ -149,21 +167,35 @@ def _described(normal: NormalRequest, route: Route) -> Any:
     return read_data(body, "application/json" if body[:1] in {b"{", b"["} else normal.content_type)[1]
 
 
+def _query(normal: NormalRequest, route: Route) -> dict[str, str]:
+    """Fields of the query, without the one that carries a secret."""
+    if not normal.query or route.preset is None:
+        return normal.query
+    hidden = route.preset.scheme.credentials("query")
+    return {name: value for name, value in normal.query.items() if name not in hidden}
+
+
 def _view(normal: NormalRequest, route: Route) -> dict[str, Any]:
     """What the source's expressions see: every header but credentials, for the sender's id may be in any of them."""
     raw = normal.raw
+    hidden = route.preset.scheme.credentials("header") if route.preset is not None else frozenset[str]()
     headers = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in raw.signed.headers)
     seen: dict[str, Any] = {
         "source": route.source,
         "time": rfc3339(raw.received_at),
-        "headers": {name: value for name, value in headers if keepable(name)},
+        "headers": {name: value for name, value in headers if keepable(name) and name not in hidden},
         "path": raw.path_params,
-        "query": normal.query,
+        "query": _query(normal, route),
     }
+    if normal.cloudevent is not None:
+        event = normal.cloudevent
+        said = {"type": event.type, "subject": event.subject, "time": rfc3339(event.time) if event.time else None}
+        seen |= {name: value for name, value in said.items() if value is not None}
+        seen |= cloudevent_view(_origin(event))
     if normal.data is not None:
         seen["data"] = normal.data
         return seen
-    found, data = read_data(raw.body, normal.content_type)
+    found, data = read_data(normal.body, normal.content_type)
     if found:
         seen["data"] = data
     return seen

@@ -25,6 +25,13 @@ MAX_BUFFERED = 67_108_864  # bytes of bodies held at once; above it new ones are
 
 UNKNOWN_CAP = 524_288  # bytes read for a path of no source: what a source accepts by default
 
+MAX_BATCH = 500  # CloudEvents in one batch; one disk stores about 1,000 a second, and the sender waits for all
+
+MAX_HANDSHAKE = 65_536  # bytes; a larger body is not looked into for a handshake
+
+CONFIRM_WITHIN = timedelta(seconds=2)
+"""For a provider to take the confirmation of a subscription, before its question is answered."""
+
 MAX_QUERY_FIELDS = 100
 
 RETRY_AFTER = (5, 30)

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from gateway.limits import MAX_QUERY_FIELDS
-from gateway.requests import AuthenticRequest, NormalRequest
+from gateway.requests import AuthenticRequest, NormalRequest, RawRequest
 from holdfast.domain.bodies import is_json, parse_json
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.ids import sha256_hex
@@ -16,24 +16,34 @@ from holdfast.ids import sha256_hex
 def normalise(authentic: AuthenticRequest, kept: frozenset[bytes]) -> NormalRequest:
     """Parse and select. Raises RejectedInput `request.malformed` where the body is not the JSON it claims to be."""
     raw = authentic.raw
-    headers: dict[str, str] = {}
-    for name, value in raw.signed.headers:
-        if name in kept:
-            key, text = name.decode("latin-1"), value.decode("latin-1")
-            headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    headers = kept_headers(raw, kept)
     content_type = headers.get("content-type")
     data: Any = parse_json(raw.body) if is_json(content_type) else None
     return NormalRequest(
         authentic=authentic,
         content_type=content_type,
         headers=headers,
-        query=_query(raw.query_string) if raw.query_string else {},
+        query=query_of(raw.query_string),
         data=data,
+        body=raw.body,
         body_sha256=sha256_hex(raw.body),
     )
 
 
-def _query(query_string: bytes) -> dict[str, str]:
+def kept_headers(raw: RawRequest, kept: frozenset[bytes]) -> dict[str, str]:
+    """Select headers; one that came twice is joined, as HTTP has it."""
+    headers: dict[str, str] = {}
+    for name, value in raw.signed.headers:
+        if name in kept:
+            key, text = name.decode("latin-1"), value.decode("latin-1")
+            headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return headers
+
+
+def query_of(query_string: bytes) -> dict[str, str]:
+    """Decode a query string. Raises RejectedInput `request.malformed` where it has too many fields."""
+    if not query_string:
+        return {}
     try:
         pairs = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
     except ValueError as error:

@@ -1,8 +1,10 @@
 """The way of one webhook through the gateway, in order; read this first.
 
     receive       the body as raw bytes, within its bounds             RawRequest
+    greet         what a provider asks without proof is answered       Answer, or on
     authenticate  the signature over those bytes, before any parsing   AuthenticRequest
-    normalise     the body as data, the headers that are kept          NormalRequest
+    greet         what a provider asks with proof is answered          Answer, or on
+    normalise     the body as data, the headers that are kept          NormalRequest, or those of a batch
     identify      the event's id, type and subject                     Envelope
     publish       the bus acknowledges that it is on disk              Stored
     answer        202, and only now
@@ -10,19 +12,25 @@
 Every step either returns the next type or raises one of `holdfast/errors.py`, which `problems.py` translates.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.authenticate import authenticate, refuse_unknown
+from gateway.batches import store_all
 from gateway.certificates import Certificates
+from gateway.cloudevents import unwrap
+from gateway.confirm import Confirm
 from gateway.identify import identify
 from gateway.limits import UNKNOWN_CAP
 from gateway.normalise import normalise
+from gateway.problems import Answer
 from gateway.publish import Publisher, publish
 from gateway.readiness import Readiness
 from gateway.receive import Receive, Receiver, Scope, check_head
-from gateway.routes import Route
+from gateway.routes import Route, method_not_allowed
 from gateway.tracing import incoming_trace
 from holdfast.clock import Clock
+from holdfast.domain.events import Envelope
 from holdfast.errors import RejectedInput
 from holdfast.telemetry import names
 from holdfast.telemetry.tracing import mint_traceparent, span
@@ -37,17 +45,30 @@ class Receipt:
     duplicate: bool
 
 
+@dataclass(frozen=True, slots=True)
+class BatchReceipt:
+    """Events that are all stored, in the order of their batch."""
+
+    receipts: tuple[Receipt, ...]
+
+
 class Pipeline:
     """The steps with what they need."""
 
-    def __init__(self, publisher: Publisher, readiness: Readiness, clock: Clock) -> None:
+    def __init__(self, publisher: Publisher, readiness: Readiness, clock: Clock, confirm: Confirm) -> None:
         self._publisher = publisher
         self._readiness = readiness
         self._receiver = Receiver(clock)
         self._certificates = Certificates(clock)
+        self._confirm = confirm
 
-    async def accept(self, route: Route, path_params: dict[str, str], scope: Scope, receive_event: Receive) -> Receipt:
-        """Take one webhook all the way. Raises RejectedInput, Unavailable, or Disconnected."""
+    async def accept(
+        self, route: Route, path_params: dict[str, str], scope: Scope, receive_event: Receive
+    ) -> Receipt | BatchReceipt | Answer:
+        """Take one webhook all the way; an Answer is that of a handshake, of which nothing is stored.
+
+        Raises RejectedInput, Unavailable, or Disconnected.
+        """
         headers = scope["headers"]
         check_head(headers, route.max_body)
         parent, state = incoming_trace(headers)
@@ -56,13 +77,31 @@ class Pipeline:
         ) as active:
             raw = await self._receiver.receive(scope, receive_event, route.max_body, path_params)
             try:
+                greeter = route.greeter
+                if greeter.open and (answer := await greeter.greet(raw, route.source, self._confirm, proven=False)):
+                    return answer
+                if raw.signed.method not in route.methods:
+                    raise method_not_allowed(route)
                 authentic = await authenticate(raw, route.verifier, self._certificates)
-                normal = normalise(authentic, route.kept)
-                envelope = identify(normal, route, active.traceparent or mint_traceparent(), active.tracestate)
-                stored = await publish(envelope, self._publisher, self._readiness)
+                if greeter.proven and (answer := await greeter.greet(raw, route.source, self._confirm, proven=True)):
+                    return answer
+                trace = active.traceparent or mint_traceparent(), active.tracestate
+                if route.cloudevents == "off":
+                    normal = normalise(authentic, route.kept)
+                elif isinstance(unwrapped := unwrap(authentic, route.kept, route.cloudevents), tuple):
+                    return await self._store_batch([identify(each, route, *trace) for each in unwrapped])
+                else:
+                    normal = unwrapped
+                return await self._store(identify(normal, route, *trace))
             finally:
                 self._receiver.release(raw)
-            return Receipt(route.source, envelope.id, stored.duplicate)
+
+    async def _store(self, envelope: Envelope) -> Receipt:
+        stored = await publish(envelope, self._publisher, self._readiness)
+        return Receipt(envelope.source, envelope.id, stored.duplicate)
+
+    async def _store_batch(self, envelopes: Sequence[Envelope]) -> BatchReceipt:
+        return BatchReceipt(await store_all(envelopes, self._store))
 
     async def refuse(self, scope: Scope, receive_event: Receive) -> RejectedInput:
         """Return the refusal of a path of no source, after the work of a wrong signature."""

@@ -12,6 +12,7 @@ import signal
 from collections.abc import AsyncIterator
 
 from gateway.app import WebhookApp, ops_app
+from gateway.confirm import SubscriptionConfirmer
 from gateway.hooks import Hooks
 from gateway.limits import DRAIN
 from gateway.pipeline import Pipeline
@@ -50,7 +51,7 @@ class Gateway:
 
         self.readiness = Readiness(self.bus, prepare)
         routes = Routes(loaded.config.sources, Secrets(loaded.file.resolve().parent))
-        pipeline = Pipeline(EventPublisher(self.bus), self.readiness, clock)
+        pipeline = Pipeline(EventPublisher(self.bus), self.readiness, clock, SubscriptionConfirmer())
         hooks = Hooks(routes, pipeline, metrics, clock)
         self._web = server_of(WebhookApp(hooks, routes, self.readiness))
         self._ops = server_of(ops_app(self.readiness, metrics))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from holdfast.domain.cloudevents import CloudEvent
 from holdfast.domain.schemes import SignedRequest
 
 
@@ -35,14 +36,19 @@ class AuthenticRequest:
 
 @dataclass(frozen=True, slots=True)
 class NormalRequest:
-    """A request as data, with what of it is kept. `data` is None where the body is no data."""
+    """A request as data, with what of it is kept; or one of the CloudEvents it carried.
+
+    `data` is None where the body is no data; `body` is what the event carries, byte for byte.
+    """
 
     authentic: AuthenticRequest
     content_type: str | None
     headers: dict[str, str]  # the kept ones, names in lower case
     query: dict[str, str]
     data: Any
+    body: bytes
     body_sha256: str
+    cloudevent: CloudEvent | None = None
 
     @property
     def raw(self) -> RawRequest:

@@ -8,17 +8,26 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from gateway.cloudevents import Acceptance
+from gateway.handshakes import Greeter, greeter
 from gateway.problems import Answer
 from holdfast.domain.expressions import EVENT, Expression
+from holdfast.domain.handshakes import handshakes_of
 from holdfast.domain.presets import Preset, preset_of, verifier_of
 from holdfast.domain.signatures import Verifier
-from holdfast.domain.sources import DEFAULT_HEADERS, EventConfig, SourceConfig
+from holdfast.domain.sources import DEFAULT_HEADERS, EventConfig, RespondConfig, SourceConfig
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.settings.secrets import Secrets
 
 _SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "set-cookie"}
-_UNSIGNED = {"path": {"path", "url"}, "query": {"url", "query"}, "headers": set[str]()}
-"""Variables of an expression that are trusted only where the signature covers one of these parts."""
+_UNSIGNED = {
+    "path": {"path", "url"},
+    "query": {"url", "query"},
+    **{name: set[str]() for name in ("headers", "cloudevent", "extensions", "type", "subject")},
+}
+"""Variables of an expression that are trusted only where the signature covers one of these parts.
+
+The attributes of a CloudEvent may come in headers."""
 _TEXT = re.compile(r"\"[^\"]*\"|'[^']*'")
 _USE = re.compile(r"(?<![\w.])event\b\s*(?:\.\s*([A-Za-z_]\w*))?")
 
@@ -41,6 +50,13 @@ class Route:
     subject: Expression | None
     status: int  # of an accepted event
     respond: Answer | None  # the fixed answer of the source, without Location
+    cloudevents: Acceptance
+    greeter: Greeter
+
+    @property
+    def reachable_by(self) -> frozenset[str]:
+        """Methods that carry events, and those that only ask."""
+        return self.methods | self.greeter.methods
 
     @property
     def has_expressions(self) -> bool:
@@ -78,11 +94,17 @@ class Routes:
         yield from (route for _, route in self._patterns)
 
 
+def method_not_allowed(route: Route) -> RejectedInput:
+    """405; the answer's Allow names the methods that carry events."""
+    text = f"Use {' or '.join(sorted(route.methods))}."
+    return RejectedInput(ErrorCode.REQUEST_METHOD_NOT_ALLOWED, text)
+
+
 def compile_route(name: str, config: SourceConfig, secrets: Secrets) -> Route:
     """Compile one source. Raises RejectedInput `config.invalid` naming the source."""
     preset = preset_of(config.verify) if config.verify is not None else None
     signed: frozenset[str] = preset.scheme.signed_parts if preset is not None else frozenset()
-    event = config.event
+    event, respond = config.event, _respond(config, preset)
     path = config.path or f"/hooks/{name}"
     return Route(
         source=name,
@@ -99,8 +121,10 @@ def compile_route(name: str, config: SourceConfig, secrets: Secrets) -> Route:
         and reads_only_signed(event.id, signed),
         type=_expression(event, "type"),
         subject=_expression(event, "subject"),
-        status=config.respond.status,
-        respond=_fixed_answer(config),
+        status=respond.status,
+        respond=_fixed_answer(respond),
+        cloudevents=_acceptance(config),
+        greeter=_greeter(name, config, secrets),
     )
 
 
@@ -129,11 +153,38 @@ def _verifier(name: str, config: SourceConfig, preset: Preset | None, secrets: S
         raise RejectedInput(ErrorCode.CONFIG_INVALID, f"sources.{name}.verify.secrets: {error.message}") from error
 
 
+def _acceptance(config: SourceConfig) -> Acceptance:
+    preset: str | None = config.verify.preset if config.verify is not None else None
+    return config.event.cloudevents or ("required" if preset == "cloudevents" else "off")
+
+
+def _greeter(name: str, config: SourceConfig, secrets: Secrets) -> Greeter:
+    """Compile the handshakes of a source: of its provider, and OPTIONS where it takes CloudEvents."""
+    wanted = config.handshake or (config.verify.preset if config.verify is not None else None)
+    handshakes = handshakes_of(wanted)
+    if _acceptance(config) != "off" and config.handshake is None and wanted != "cloudevents":
+        handshakes += handshakes_of("cloudevents")
+    if not handshakes:
+        return Greeter()
+    keys: list[tuple[bytes, Verifier | None]] = []
+    token = None
+    try:
+        if config.verify is not None:
+            for reference in config.verify.secrets:
+                value = secrets.resolve(reference).get_secret_value()
+                keys.append((value.encode(), verifier_of(config.verify, [value])))
+        if config.handshake_token is not None:
+            token = secrets.resolve(config.handshake_token).get_secret_value()
+    except RejectedInput as error:
+        raise RejectedInput(ErrorCode.CONFIG_INVALID, f"sources.{name}.handshake: {error.message}") from error
+    return greeter(handshakes, tuple(keys), token)
+
+
 def _kept(config: SourceConfig, preset: Preset | None) -> frozenset[bytes]:
     names = {*DEFAULT_HEADERS, *(name.lower() for name in config.headers)}
     if preset is not None:
         names |= {*preset.keep}
-        names -= {header.signature for header in preset.scheme.headers}
+        names -= preset.scheme.credentials("header")
     return frozenset(name.encode() for name in names if keepable(name))
 
 
@@ -147,8 +198,14 @@ def _expression(event: EventConfig, field: str) -> Expression | None:
     return EVENT.compile(text) if text is not None else None
 
 
-def _fixed_answer(config: SourceConfig) -> Answer | None:
-    respond = config.respond
+def _respond(config: SourceConfig, preset: Preset | None) -> RespondConfig:
+    """Return what the source says of its answers, else what its sender insists on."""
+    if preset is None or "respond" in config.model_fields_set:
+        return config.respond
+    return RespondConfig(status=preset.status, body=preset.reply)
+
+
+def _fixed_answer(respond: RespondConfig) -> Answer | None:
     if respond.body is None and respond.status not in {204, 205}:
         return None
     body = b"" if respond.status in {204, 205} else (respond.body or "").encode()

@@ -6,6 +6,7 @@ The event id is computed in the gateway and carried; all other ids derive from i
     delivery         {trigger}/{source}/{event id}       workflow id of EventDelivery
     redrive          {delivery}:r{n}                     workflow id of the n-th redrive
     case             dead-letter/{delivery}              workflow id of DeadLetter
+    CloudEvent       {its id}.{hash of source and id}    event id of an accepted CloudEvent
 
 `token` keeps the mapping injective: what is not a plain ASCII token is replaced by a marked hash, and no plain token
 can begin with the mark.
@@ -36,6 +37,16 @@ def fingerprint(*parts: str) -> str:
 def token(value: str) -> str:
     """`value` itself where it is a plain token of at most 128 characters, else `~` and 32 hex digits of its hash."""
     return value if PLAIN.fullmatch(value) else "~" + fingerprint(value)
+
+
+def cloudevent_id(source: str, event_id: str, body_sha256: str | None) -> str:
+    """Event id of a CloudEvent: its own, joined with the hash of what makes it unique, its source and its id.
+
+    `body_sha256` is given where source and id travelled unsigned beside a signed body: nobody can then suppress an
+    event by sending its id with another body.
+    """
+    unique = fingerprint(source, event_id) if body_sha256 is None else fingerprint(source, event_id, body_sha256)
+    return f"{event_id}.{unique}"
 
 
 def message_id(source: str, event_id: str) -> str:

@@ -90,7 +90,8 @@ class Gate:
     def _turn(self, state: GateState, reason: str) -> None:
         if state == self.state:
             return
-        log.warning("gate.turned", extra={"from": self.state, "to": state, "reason": reason})
+        level = logging.WARNING if state == GateState.SHUT else logging.INFO
+        log.log(level, "gate.turned", extra={"from": self.state, "to": state, "reason": reason})
         self.state, self.reason, self._failures = state, reason, 0
         for event, set_it in ((self._passable, state != GateState.SHUT), (self._shut, state == GateState.SHUT)):
             if set_it:

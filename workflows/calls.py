@@ -3,6 +3,7 @@
 A change to a command (its kind, its order, its id) breaks running workflows: guard it with `workflow.patched`.
 """
 
+import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from temporalio.common import (
     TypedSearchAttributes,
     WorkflowIDReusePolicy,
 )
+from temporalio.exceptions import FailureError
 from temporalio.workflow import (
     ChildWorkflowCancellationType,
     ChildWorkflowHandle,
@@ -29,6 +31,7 @@ from holdfast.contracts.dead_letter import (
     StoredDeadLetter,
 )
 from holdfast.contracts.delivery import (
+    CountRunInput,
     DeliverInput,
     DeliverResult,
     DeliveryInput,
@@ -120,6 +123,14 @@ async def terminate_child(workflow_id: str, reason: str) -> None:
         start_to_close_timeout=policies.SMALL_CALL,
         retry_policy=policies.FOR_EVER,
     )
+
+
+async def count_run(given: CountRunInput) -> None:
+    """Count a supervised run that ended well; a count that fails is not worth a delivery."""
+    with contextlib.suppress(FailureError):
+        await workflow.execute_local_activity(
+            names.COUNT_RUN, given, start_to_close_timeout=policies.SMALL_CALL, retry_policy=policies.ONCE
+        )
 
 
 async def _small(activity: str, given: Any, result: type[Result]) -> Result:

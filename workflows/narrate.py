@@ -16,8 +16,8 @@ from holdfast.domain.quantities import format_duration
 from holdfast.errors import bounded
 from workflows.outcomes import AttemptFailed
 
-ROWS = 20  # lines of a table; more are counted
-CELL = 160  # characters of a table's cell
+ROWS = 20  # lines of a list; more are counted
+CELL = 160  # characters of one text in a line
 
 
 def retrying(given: DeliveryInput, failure: AttemptFailed, *, wait: timedelta, now: datetime, workflow_id: str) -> str:
@@ -100,11 +100,12 @@ def case(view: CaseView) -> str:
     if view.redrives:
         lines += [f"Redrives: {', '.join(f'`{_line(one, 300)}`' for one in view.redrives[-5:])}", ""]
     if view.failures:
-        lines += ["Failed redrives:", "", *_table(view.failures), ""]
+        lines += ["Failed redrives:", "", *_log(view.failures), ""]
     if view.history:
-        lines += ["| when | who | what | note |", "|---|---|---|---|"]
+        lines += ["What was done:", ""]
         lines += [
-            f"| {rfc3339(one.at)} | {_line(one.by)} | {one.move} | {_line(one.note)} |" for one in view.history[-ROWS:]
+            f"- {rfc3339(one.at)} **{one.move}** by {_line(one.by)}" + (f": {_line(one.note)}" if one.note else "")
+            for one in view.history[-ROWS:]
         ]
         lines.append("")
     if view.state in {CaseState.OPEN, CaseState.ACKNOWLEDGED}:
@@ -130,12 +131,12 @@ def _attempts(attempts: Sequence[Attempt], count: int) -> list[str]:
     if not attempts:
         return []
     shown = f" (showing {min(len(attempts), ROWS)})" if count > min(len(attempts), ROWS) else ""
-    return [f"{count} attempt{'s' * (count != 1)}{shown}:", "", *_table(attempts), ""]
+    return [f"{count} attempt{'s' * (count != 1)}{shown}:", "", *_log(attempts), ""]
 
 
-def _table(attempts: Sequence[Attempt]) -> list[str]:
-    rows = [f"| {one.number} | {rfc3339(one.at)} | {one.code} | {_line(one.message)} |" for one in attempts[-ROWS:]]
-    return ["| # | when | code | message |", "|---|---|---|---|", *rows]
+def _log(attempts: Sequence[Attempt]) -> list[str]:
+    # a list, not a table: the UI draws tables without space between their cells
+    return [f"- **{one.number}** {rfc3339(one.at)} `{one.code}` {_line(one.message)}" for one in attempts[-ROWS:]]
 
 
 def _commands(case_id: str, dead_letter_id: str) -> list[str]:

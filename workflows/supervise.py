@@ -7,7 +7,7 @@ A worker that is merely absent is no failure before `start_within`.
 from temporalio.exceptions import ChildWorkflowError, WorkflowAlreadyStartedError
 
 from holdfast.contracts.attempts import failed
-from holdfast.contracts.delivery import DeliveryInput, DeliveryResult, InspectChildResult
+from holdfast.contracts.delivery import CountRunInput, DeliveryInput, DeliveryResult, InspectChildResult
 from holdfast.domain.actions import WorkflowAction
 from holdfast.errors import ErrorCode
 from workflows import calls, narrate, policies
@@ -31,11 +31,13 @@ async def supervise(given: DeliveryInput, action: WorkflowAction, *, delivery: s
         if reason is not None:
             await calls.terminate_child(child_id, f"holdfast: {reason}")
             return _gave_up(ErrorCode.WORKFLOW_NOT_RUNNABLE, reason)
-        return DeliveryResult(attempts=1, target=action.target, result=await child)
+        result = await child
     except (ChildWorkflowError, WorkflowAlreadyStartedError) as error:
         if is_cancellation(error) and calls.cancel_requested():
             raise
         return _gave_up(*child_failed(error))
+    await calls.count_run(CountRunInput(trigger=given.spec.trigger, received_at=given.envelope.received_at))
+    return DeliveryResult(attempts=1, target=action.target, result=result)
 
 
 async def _watch(given: DeliveryInput, action: WorkflowAction, child: calls.Child, child_id: str) -> str | None:

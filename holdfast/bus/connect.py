@@ -202,7 +202,8 @@ class Bus:
 
     async def _disconnected(self) -> None:
         self._lost("disconnected")
-        log.warning("bus.disconnected")
+        if self._task is not None:  # else it is we who close
+            log.warning("bus.disconnected")
 
     async def _reconnected(self) -> None:
         self._up.set()

@@ -102,3 +102,12 @@ class TerminateChildInput(BaseModel):
 
     workflow_id: str
     reason: str
+
+
+class CountRunInput(BaseModel):
+    """Input of `count_run`: a supervised run has delivered its event."""
+
+    model_config = _FROZEN
+
+    trigger: str
+    received_at: AwareDatetime

@@ -12,6 +12,8 @@ from urllib.parse import parse_qsl
 from holdfast.errors import ErrorCode, RejectedInput
 
 MAX_DEPTH = 64  # levels; deeper JSON is an attack or an accident, and recursion ends near 1,000
+MAX_KEYS = 10_000  # of one JSON body; each becomes an object in this process and again in every worker
+_LEAST_KEY = 5  # characters of the shortest key with its value, as in {"":1,"":1}
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -46,19 +48,30 @@ def read_data(body: bytes, content_type: str | None) -> tuple[bool, Any]:
 def parse_json(body: bytes) -> Any:
     """Parse strict JSON. Raises RejectedInput `request.malformed` for anything else.
 
-    Refused: NaN and infinities, numbers too long to read, more than 64 levels, lone surrogates.
+    Refused: NaN and infinities, numbers too long to read, a key that comes twice in one object (two readers would see
+    two events in it), more than 10,000 keys, more than 64 levels, lone surrogates.
     """
+    text = json_text(body)
     try:
-        text = body.decode(json.detect_encoding(body))
-        value = _DECODER.decode(text)
+        value = JSON.decode(text)
     except (ValueError, RecursionError) as error:
         raise RejectedInput(ErrorCode.REQUEST_MALFORMED, "the body is not valid JSON") from error
     # every event is parsed once before it is answered, so what the text alone can rule out is not walked through
     if text.count("[") + text.count("{") > MAX_DEPTH:
         _check_depth(value)
+    if len(text) > MAX_KEYS * _LEAST_KEY and text.count(":") > MAX_KEYS:
+        _check_keys(value)
     if "\\u" in text:
         _check_surrogates(value)
     return value
+
+
+def json_text(body: bytes) -> str:
+    """`body` in the encoding that JSON's first bytes tell. Raises RejectedInput `request.malformed`."""
+    try:
+        return body.decode(json.detect_encoding(body))
+    except ValueError as error:
+        raise RejectedInput(ErrorCode.REQUEST_MALFORMED, "the body is not valid JSON") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -72,7 +85,15 @@ def _finite(text: str) -> float:
     return value
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a key comes twice in one object")
+    return value
+
+
+JSON = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_object)
+"""Strict but for depth, keys and surrogates, which `parse_json` checks."""
 
 
 def _check_depth(root: Any) -> None:
@@ -81,6 +102,15 @@ def _check_depth(root: Any) -> None:
         depth += 1
         if depth >= MAX_DEPTH:
             raise RejectedInput(ErrorCode.REQUEST_MALFORMED, f"the JSON is nested deeper than {MAX_DEPTH} levels")
+
+
+def _check_keys(root: Any) -> None:
+    count, level = 0, [root]
+    while level:
+        count += sum(len(value) for value in level if isinstance(value, dict))
+        if count > MAX_KEYS:
+            raise RejectedInput(ErrorCode.REQUEST_MALFORMED, f"the JSON has more than {MAX_KEYS} keys")
+        level = [item for value in level for item in _items(value) if isinstance(item, dict | list)]
 
 
 def _items(value: Any) -> Iterable[Any]:

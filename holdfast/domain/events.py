@@ -12,12 +12,23 @@ from typing import Any, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from holdfast.clock import rfc3339
-from holdfast.domain.bodies import read_data
+from holdfast.domain.bodies import is_json, read_data
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.ids import sha256_hex
 
 MAX_TEXT_BODY = 1_500_000  # bytes, escaped; the message limit is 2 MiB, headers and attributes take their share
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+
+class CloudEventOrigin(BaseModel):
+    """What a CloudEvent said of itself beyond the attributes of every envelope; present only where it was one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    source: str
+    dataschema: str | None = None
+    extensions: dict[str, bool | int | str] = Field(default_factory=dict)
 
 
 class Envelope(BaseModel):
@@ -42,6 +53,7 @@ class Envelope(BaseModel):
     body_encoding: Literal["text", "base64"] = "text"
     body: str = ""
     body_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    cloudevent: CloudEventOrigin | None = None
 
     @model_validator(mode="after")
     def _body_is_whole(self) -> Self:
@@ -66,7 +78,8 @@ class Envelope(BaseModel):
     def view(self) -> dict[str, Any]:
         """What an expression sees as `event`; what is absent here is absent there.
 
-        `data` is the parsed body: JSON, the fields of a form, or text; absent where the body is none of these.
+        `data` is the parsed body: JSON, the fields of a form, or text; absent where the body is none of these, and
+        `data_error` says so where a CloudEvent's data is not the JSON it claims to be.
         """
         seen: dict[str, Any] = {
             "id": self.id,
@@ -82,7 +95,20 @@ class Envelope(BaseModel):
         found, data = read_data(self.raw_body, self.datacontenttype)
         if found:
             seen["data"] = data
+        if self.cloudevent is not None:
+            seen.update(cloudevent_view(self.cloudevent))
+            if not found and self.body and is_json(self.datacontenttype):
+                seen["data_error"] = "the data is not the JSON it claims to be"
         return seen
+
+
+def cloudevent_view(origin: CloudEventOrigin) -> dict[str, Any]:
+    """What an expression sees of a CloudEvent as `event.cloudevent` and `event.extensions`."""
+    seen = {"id": origin.id, "source": origin.source, "dataschema": origin.dataschema}
+    return {
+        "cloudevent": {name: value for name, value in seen.items() if value is not None},
+        "extensions": dict(origin.extensions),
+    }
 
 
 def pack_body(body: bytes) -> tuple[Literal["text", "base64"], str]:

@@ -4,7 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from holdfast.domain.handshakes import HandshakeName
 from holdfast.domain.quantities import Size
+from holdfast.domain.secretrefs import SecretRef
 from holdfast.domain.verification import TimestampConfig, VerifyConfig
 
 __all__ = ["DEFAULT_HEADERS", "MAX_BODY", "EventConfig", "RespondConfig", "SourceConfig", "TimestampConfig"]
@@ -28,6 +30,13 @@ class EventConfig(BaseModel):
     )
     type: str | None = Field(default=None, description="The event's type, as CEL.")
     subject: str | None = Field(default=None, description="What the event is about, as CEL.")
+
+    cloudevents: Literal["off", "optional", "required"] | None = Field(
+        default=None,
+        description="Whether requests are CloudEvents 1.0, in binary, structured or batched mode: `required` refuses"
+        " everything else, `optional` takes other requests as they are. A CloudEvent brings its own identity (source"
+        " and id), type, subject and time. Default: required for preset cloudevents, else off.",
+    )
 
 
 class RespondConfig(BaseModel):
@@ -59,6 +68,14 @@ class SourceConfig(BaseModel):
         default=False, description="Accept from anybody who can reach the port. Only for senders that cannot sign."
     )
     event: EventConfig = Field(default=EventConfig(), description="Identity, type and subject of the event.")
+    handshake: HandshakeName | Literal["none"] | None = Field(
+        default=None,
+        description="Whose questions are answered before events come; they never become events. Default: those of the"
+        " preset's provider.",
+    )
+    handshake_token: SecretRef | None = Field(
+        default=None, description="The token that Meta sends back in its question (`hub.verify_token`)."
+    )
     headers: tuple[str, ...] = Field(
         default=(), description="Further request headers to keep with the event. Never list one that carries a secret."
     )
@@ -73,6 +90,8 @@ class SourceConfig(BaseModel):
             raise ValueError("needs `verify`; or, to accept events from anybody, `dangerous_unverified: true`")
         if self.verify is not None and self.dangerous_unverified:
             raise ValueError("has both `verify` and `dangerous_unverified: true`; remove one")
+        if self.handshake == "meta" and self.handshake_token is None:
+            raise ValueError("handshake meta needs `handshake_token`, or anybody could subscribe")
         secret = {"authorization", "cookie", "proxy-authorization"} & {name.lower() for name in self.headers}
         if secret:
             raise ValueError(

@@ -208,6 +208,8 @@ LOG_EVENTS = (
     LogEvent("gateway.prepare_failed", "error", (), "A bug while the bus was verified."),
     LogEvent("gateway.ready", "info", (), "Events can be taken in."),
     LogEvent("gateway.stopped", "info", (), "The gateway ended as asked."),
+    LogEvent("handshake.answered", "info", ("source", "handshake"), "A provider's question before it sends events."),
+    LogEvent("handshake.unsubscribed", "warning", ("source",), "Amazon SNS says that no more events will come."),
     LogEvent("janitor.failed", "info", ("code", "reason"), "A sweep failed; the next one tries again."),
     LogEvent("janitor.purged", "info", ("from", "to", "settled"), "Settled events made room."),
     LogEvent("request.abandoned", "info", ("source",), "The sender left before the answer."),

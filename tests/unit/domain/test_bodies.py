@@ -46,6 +46,9 @@ def test_what_is_json_is_read_as_it_is(value: object) -> None:
         b'"\xed\xa0\x80"',
         b"\xff\xfe\x00",
         b"'a'",
+        b'{"a": 1, "a": 2}',
+        rb'{"id": 1, "i\u0064": 2}',
+        b'[{"x": {"a": 1, "b": 2, "a": 1}}]',
     ],
 )
 def test_what_is_not_json_fails_in_one_way(body: bytes) -> None:
@@ -61,6 +64,15 @@ def test_64_levels_are_read_and_brackets_in_texts_are_no_levels() -> None:
     parse_json(b'"' + b"[{" * 500 + b'"')
     parse_json(b"[" + b",".join([b"[{}]"] * 500) + b"]")
     assert parse_json(rb'"\ud83d\ude00"') == "\U0001f600"
+
+
+def test_10_000_keys_are_read_and_colons_in_texts_are_no_keys() -> None:
+    """The bound is on keys, wherever they stand, not on what looks like one."""
+    objects = [{f"k{number}": number for number in range(100)}] * 100
+    parse_json(json.dumps(objects).encode())
+    parse_json(json.dumps([":" * 100_000]).encode())
+    with pytest.raises(RejectedInput, match="more than 10000 keys"):
+        parse_json(json.dumps([*objects, {"one": "more"}]).encode())
 
 
 @given(st.binary(max_size=400) | st.text(max_size=400).map(str.encode))
