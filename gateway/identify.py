@@ -50,7 +50,7 @@ def identify(normal: NormalRequest, route: Route, traceparent: str, tracestate: 
         received_at=raw.received_at,
         headers=normal.headers,
         path=raw.path_params,
-        query=normal.query,
+        query=_query(normal, route),
         body_encoding=encoding,
         body=text,
         body_sha256=normal.body_sha256,
@@ -167,16 +167,25 @@ def _described(normal: NormalRequest, route: Route) -> Any:
     return read_data(body, "application/json" if body[:1] in {b"{", b"["} else normal.content_type)[1]
 
 
+def _query(normal: NormalRequest, route: Route) -> dict[str, str]:
+    """Fields of the query, without the one that carries a secret."""
+    if not normal.query or route.preset is None:
+        return normal.query
+    hidden = route.preset.scheme.credentials("query")
+    return {name: value for name, value in normal.query.items() if name not in hidden}
+
+
 def _view(normal: NormalRequest, route: Route) -> dict[str, Any]:
     """What the source's expressions see: every header but credentials, for the sender's id may be in any of them."""
     raw = normal.raw
+    hidden = route.preset.scheme.credentials("header") if route.preset is not None else frozenset[str]()
     headers = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in raw.signed.headers)
     seen: dict[str, Any] = {
         "source": route.source,
         "time": rfc3339(raw.received_at),
-        "headers": {name: value for name, value in headers if keepable(name)},
+        "headers": {name: value for name, value in headers if keepable(name) and name not in hidden},
         "path": raw.path_params,
-        "query": normal.query,
+        "query": _query(normal, route),
     }
     if normal.cloudevent is not None:
         event = normal.cloudevent

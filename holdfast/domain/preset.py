@@ -23,6 +23,8 @@ class Preset:
     action_field: Steps = ()  # joined to the type by a dot, where it is there
     subject_field: Steps = ()
     tolerance: timedelta = FIVE_MINUTES  # where the source names none
+    status: int = 202  # of the answer that this sender takes for success; 202 is one for most
+    reply: str | None = None  # its body, where the sender insists on one or would choke on ours
 
 
 def body_mac(header: str, prefix: str = "", method: Method | None = None, encoding: Encoding = "hex") -> Scheme:

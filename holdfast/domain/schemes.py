@@ -130,6 +130,11 @@ class Scheme:
         """Whether nobody but the sender could have written the body: it is signed, or only he has the token."""
         return not self.signed_parts or bool(self.signed_parts & _BODY_PARTS)
 
+    def credentials(self, kind: PlaceKind) -> frozenset[str]:
+        """Names of the headers or query fields that carry signature or secret: they are not for keeping."""
+        places = (Place.of(names.signature) for names in self.headers)
+        return frozenset(place.name for place in places if place.kind == kind)
+
     def template(self) -> tuple[tuple[bytes, str | None], ...]:
         """`signed` as pairs of (literal, part after it); the last pair has no part."""
         pieces = _PLACE.split(self.signed)

@@ -85,6 +85,7 @@ _ASANA = Preset(
     scheme=body_mac("x-hook-signature"),
     type_field=("events", "+", "action"),
     subject_field=("events", "+", "resource", "gid"),
+    status=200,
 )
 
 _NETLIFY = Preset(

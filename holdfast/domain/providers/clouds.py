@@ -46,6 +46,7 @@ _OKTA = Preset(
     id_field=("eventId",),
     type_field=("eventType",),
     subject_field=("source",),
+    status=200,
 )
 
 CLOUDS = {"aws-sns": _AWS_SNS, "eventgrid": _EVENTGRID, "msgraph": _MSGRAPH, "okta": _OKTA}

@@ -25,6 +25,7 @@ _PADDLE = Preset(
     id_field=("notification_id",),
     type_field=("event_type",),
     subject_field=("data", "id"),
+    status=200,
 )
 
 _SQUARE = Preset(
@@ -76,6 +77,8 @@ _ADYEN = Preset(
     ),
     type_field=("notificationItems", "*", "NotificationRequestItem", "eventCode"),
     subject_field=("notificationItems", "*", "NotificationRequestItem", "pspReference"),
+    status=200,
+    reply="[accepted]",
 )
 
 _ADYEN_PAYLOAD = Preset(
@@ -84,6 +87,8 @@ _ADYEN_PAYLOAD = Preset(
     keep=("protocol",),
     type_field=("type",),
     subject_field=("data", "id"),
+    status=200,
+    reply="[accepted]",
 )
 
 _RAZORPAY = Preset(
@@ -116,6 +121,8 @@ _XERO = Preset(
     scheme=body_mac("x-xero-signature", encoding="base64"),
     type_field=("events", "+", "eventCategory"),
     subject_field=("events", "+", "resourceId"),
+    status=200,
+    reply="",
 )
 
 COMMERCE = {

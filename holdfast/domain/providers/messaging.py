@@ -12,6 +12,8 @@ _SLACK = Preset(
     id_field=("event_id",),
     type_field=("event", "type"),
     subject_field=("team_id",),
+    status=200,
+    reply="",  # a slash command shows the body to the person
 )
 
 _DISCORD = Preset(
@@ -25,6 +27,7 @@ _DISCORD = Preset(
     id_field=("id",),
     type_field=("event", "type"),
     subject_field=("application_id",),
+    status=204,
 )
 
 _TWILIO = Preset(
@@ -39,6 +42,7 @@ _TWILIO = Preset(
     id_header="i-twilio-idempotency-token",
     type_field=("SmsStatus",),
     subject_field=("AccountSid",),
+    status=204,  # any body must be TwiML
 )
 
 _SENDGRID = Preset(
@@ -65,6 +69,7 @@ _MAILGUN = Preset(
     type_field=("event-data", "event"),
     subject_field=("event-data", "recipient"),
     tolerance=timedelta(hours=9),  # it repeats for eight hours with the same signature
+    status=200,  # other 2xx are repeated
 )
 
 _MESSAGEBIRD = Preset(
@@ -78,6 +83,7 @@ _MESSAGEBIRD = Preset(
     ),
     type_field=("type",),
     subject_field=("message", "id"),
+    status=200,
 )
 
 _LINE = Preset(
@@ -85,6 +91,7 @@ _LINE = Preset(
     scheme=body_mac("x-line-signature", encoding="base64"),
     type_field=("events", "+", "type"),
     subject_field=("destination",),
+    status=200,
 )
 
 _META = Preset(
@@ -92,12 +99,14 @@ _META = Preset(
     scheme=body_mac("x-hub-signature-256", "sha256="),
     type_field=("object",),
     subject_field=("entry", "+", "id"),
+    status=200,
 )
 
 _TWITTER = Preset(
     # https://docs.x.com/x-api/webhooks/introduction
     scheme=body_mac("x-twitter-webhooks-signature", "sha256=", encoding="base64"),
     subject_field=("for_user_id",),
+    status=200,
 )
 
 _INTERCOM = Preset(
@@ -114,6 +123,7 @@ _ZOOM = Preset(
     keep=("x-zm-request-timestamp", "x-zm-trackingid"),
     type_field=("event",),
     subject_field=("payload", "object", "id"),
+    status=200,
 )
 
 MESSAGING = {
