@@ -205,6 +205,12 @@ async def test_methods_reach_only_the_handshakes_that_use_them(gateway: Running)
         assert (answer.status_code, answer.headers.get("allow")) == (405, "POST"), path
         assert answer.headers["content-type"] == "application/problem+json"
     assert (await gateway.http.get("/hooks/nobody?challenge=1")).status_code == 404
+    paths = (await gateway.http.get("/openapi.json")).json()["paths"]
+    assert {path: sorted(paths[path].keys()) for path in ("/hooks/slack", "/hooks/dropbox", "/hooks/cloudevents")} == {
+        "/hooks/slack": ["post"],
+        "/hooks/dropbox": ["get", "post"],
+        "/hooks/cloudevents": ["options", "post"],
+    }
 
 
 async def test_an_echo_is_plain_text_that_no_browser_runs(gateway: Running) -> None:
