@@ -15,7 +15,7 @@ from holdfast.domain.expressions import EVENT, Expression
 from holdfast.domain.handshakes import handshakes_of
 from holdfast.domain.presets import Preset, preset_of, verifier_of
 from holdfast.domain.signatures import Verifier
-from holdfast.domain.sources import DEFAULT_HEADERS, EventConfig, SourceConfig
+from holdfast.domain.sources import DEFAULT_HEADERS, EventConfig, RespondConfig, SourceConfig
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.settings.secrets import Secrets
 
@@ -104,7 +104,7 @@ def compile_route(name: str, config: SourceConfig, secrets: Secrets) -> Route:
     """Compile one source. Raises RejectedInput `config.invalid` naming the source."""
     preset = preset_of(config.verify) if config.verify is not None else None
     signed: frozenset[str] = preset.scheme.signed_parts if preset is not None else frozenset()
-    event = config.event
+    event, respond = config.event, _respond(config, preset)
     path = config.path or f"/hooks/{name}"
     return Route(
         source=name,
@@ -121,8 +121,8 @@ def compile_route(name: str, config: SourceConfig, secrets: Secrets) -> Route:
         and reads_only_signed(event.id, signed),
         type=_expression(event, "type"),
         subject=_expression(event, "subject"),
-        status=config.respond.status,
-        respond=_fixed_answer(config),
+        status=respond.status,
+        respond=_fixed_answer(respond),
         cloudevents=_acceptance(config),
         greeter=_greeter(name, config, secrets),
     )
@@ -184,7 +184,7 @@ def _kept(config: SourceConfig, preset: Preset | None) -> frozenset[bytes]:
     names = {*DEFAULT_HEADERS, *(name.lower() for name in config.headers)}
     if preset is not None:
         names |= {*preset.keep}
-        names -= {header.signature for header in preset.scheme.headers}
+        names -= preset.scheme.credentials("header")
     return frozenset(name.encode() for name in names if keepable(name))
 
 
@@ -198,8 +198,14 @@ def _expression(event: EventConfig, field: str) -> Expression | None:
     return EVENT.compile(text) if text is not None else None
 
 
-def _fixed_answer(config: SourceConfig) -> Answer | None:
-    respond = config.respond
+def _respond(config: SourceConfig, preset: Preset | None) -> RespondConfig:
+    """Return what the source says of its answers, else what its sender insists on."""
+    if preset is None or "respond" in config.model_fields_set:
+        return config.respond
+    return RespondConfig(status=preset.status, body=preset.reply)
+
+
+def _fixed_answer(respond: RespondConfig) -> Answer | None:
     if respond.body is None and respond.status not in {204, 205}:
         return None
     body = b"" if respond.status in {204, 205} else (respond.body or "").encode()
