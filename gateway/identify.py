@@ -16,7 +16,7 @@ from gateway.requests import NormalRequest
 from gateway.routes import Route, keepable
 from holdfast import ids
 from holdfast.clock import rfc3339
-from holdfast.domain.bodies import read_data
+from holdfast.domain.bodies import is_json, read_data
 from holdfast.domain.cloudevents import CloudEvent
 from holdfast.domain.events import CloudEventOrigin, Envelope, cloudevent_view, pack_body
 from holdfast.domain.expressions import EVENT, Bound, Expression, Failed, Found
@@ -44,7 +44,7 @@ def identify(normal: NormalRequest, route: Route, traceparent: str, tracestate: 
         type=_event_type(normal, route, bound),
         time=raw.received_at if event is None or event.time is None else event.time,
         subject=_subject(normal, route, bound),
-        datacontenttype=normal.content_type,
+        datacontenttype=_content_type(normal, route),
         traceparent=traceparent,
         tracestate=tracestate,
         received_at=raw.received_at,
@@ -157,14 +157,17 @@ def _field(data: Any, path: tuple[str, ...]) -> Any:
 
 
 def _described(normal: NormalRequest, route: Route) -> Any:
-    """Return what a preset reads its names from: the JSON or the form of the body, also where its type says less.
-
-    Amazon SNS sends JSON as text/plain.
-    """
+    """Return what a preset reads its names from: the JSON or the form of the body, also where its type says less."""
     if normal.data is not None or route.preset is None:
         return normal.data
     body = normal.raw.body
     return read_data(body, "application/json" if body[:1] in {b"{", b"["} else normal.content_type)[1]
+
+
+def _content_type(normal: NormalRequest, route: Route) -> str | None:
+    """Return the type of the body: as sent, unless the sender is known to send JSON under another name."""
+    mislabelled = route.preset is not None and route.preset.always_json and not is_json(normal.content_type)
+    return "application/json" if mislabelled and normal.cloudevent is None else normal.content_type
 
 
 def _query(normal: NormalRequest, route: Route) -> dict[str, str]:
@@ -195,7 +198,7 @@ def _view(normal: NormalRequest, route: Route) -> dict[str, Any]:
     if normal.data is not None:
         seen["data"] = normal.data
         return seen
-    found, data = read_data(normal.body, normal.content_type)
+    found, data = read_data(normal.body, _content_type(normal, route))
     if found:
         seen["data"] = data
     return seen

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from holdfast.domain.presets import Preset, preset_of, verifier_of
 from holdfast.domain.schemes import SignedRequest
@@ -19,6 +19,7 @@ from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.settings.secrets import Secrets
 
 JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 _PARAMETER = re.compile(r"\{([^}]+)\}")
 
 
@@ -69,7 +70,8 @@ class Sender:
         """Build and sign. Raises RejectedInput `config.invalid` where a secret cannot be read or cannot sign."""
         preset, verify, method = self.preset, self.source.verify, self.source.methods[0]
         chosen = wish.id or str(uuid.uuid4())
-        headers = {"content-type": JSON, "user-agent": "holdfast-send"}
+        form = preset is not None and "{form}" in preset.scheme.signed
+        headers = {"content-type": FORM if form else JSON, "user-agent": "holdfast-send"}
         if preset is not None and preset.type_header:
             headers[preset.type_header] = wish.type or "push"
         if preset is not None and preset.id_header:
@@ -99,6 +101,8 @@ def takes_id(source: SourceConfig) -> bool:
 
 def sample_body(preset: Preset | None, event_type: str | None, event_id: str, now: datetime) -> bytes:
     """Return a body to try a source with, shaped as its sender would."""
+    if preset is not None and "{form}" in preset.scheme.signed:
+        return urlencode({"type": event_type or "test.event", "id": event_id}).encode()
     sample: dict[str, Any]
     if preset is not None and preset.type_header == "x-github-event":
         sample = {

@@ -22,6 +22,7 @@ class Preset:
     type_field: Steps = ()
     action_field: Steps = ()  # joined to the type by a dot, where it is there
     subject_field: Steps = ()
+    always_json: bool = False  # whatever Content-Type says
     tolerance: timedelta = FIVE_MINUTES  # where the source names none
     status: int = 202  # of the answer that this sender takes for success; 202 is one for most
     reply: str | None = None  # its body, where the sender insists on one or would choke on ours

@@ -187,8 +187,10 @@ class Verifier:
         material = render(
             self._template, Components(unsigned, self.scheme.separator), found, url=url, secret=key.secret
         )
-        for mark in self.scheme.marks if material is not None and self.scheme.jwt is None else ():
-            signature = proofs.make(mark, key, material or b"")
+        if material is None:
+            raise RejectedInput(ErrorCode.INPUT_INVALID, "a part of what this sender signs is not in the request")
+        for mark in self.scheme.marks if self.scheme.jwt is None else ():
+            signature = proofs.make(mark, key, material)
             if signature is not None:
                 return _headers(names, found, mark.prefix + signature, self.scheme.separator or ",")
         raise RejectedInput(

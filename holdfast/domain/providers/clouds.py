@@ -21,6 +21,7 @@ _AWS_SNS = Preset(
     keep=("x-amz-sns-message-type", "x-amz-sns-topic-arn"),
     type_field=("Type",),
     subject_field=("TopicArn",),
+    always_json=True,  # sent as text/plain
     tolerance=timedelta(hours=1),  # the time is that of the message, which is repeated for up to an hour
 )
 

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.cli.curl import find_line
+from holdfast.cli.curl import _line, find_line
 from holdfast.cli.request import Sender, Wish
-from holdfast.domain.presets import preset_of
+from holdfast.domain.presets import preset_of, verifier_of
 from holdfast.domain.schemes import SignedRequest
 from holdfast.domain.signatures import Refused, Verified, Verifier
+from holdfast.domain.sources import SourceConfig, VerifyConfig
 from holdfast.embedded.starter import write_starter
+from holdfast.errors import RejectedInput
 from holdfast.settings.file import LoadedConfig, load_config
 from holdfast.settings.secrets import Secrets
+from tests.senders import DESCRIBED, SENDERS, send
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 GATEWAY = "http://127.0.0.1:8080"
@@ -79,3 +82,43 @@ def test_no_line_without_a_secret(starter: LoadedConfig) -> None:
         update={"verify": verify.model_copy(update={"secrets": ("env:NO_SUCH_SECRET",)})}
     )
     assert find_line({"ops": away}, GATEWAY, starter.file.parent, NOW) is None
+
+
+INSIDE = {"adyen", "api-key", "aws-sns", "eventgrid", "mailgun", "msgraph", "paypal"}
+"""Senders that sign inside the body or the query, or by a certificate of their own: nobody else can play them."""
+
+
+@pytest.mark.parametrize("name", SENDERS)
+def test_every_sender_that_signs_in_headers_can_be_played(name: str) -> None:
+    """What is sent verifies; where nobody can play the sender the error says so, before anything is sent."""
+    verify = DESCRIBED.get(name) or VerifyConfig.model_validate(
+        {"preset": name, "secrets": ["env:X"], **({"topics": ["t"]} if name == "aws-sns" else {})}
+    )
+    secret = send(name).secrets[0]
+    sender = Sender("src", SourceConfig(verify=verify), GATEWAY, Secrets(Path(), {"X": secret}))
+    wish = Wish(headers={"x-more": "1"}) if name == "custom" else Wish()
+    if name in INSIDE:
+        with pytest.raises(RejectedInput, match=r"inside its body|cannot sign"):
+            sender.build(wish, NOW)
+        return
+    request = sender.build(wish, NOW)
+    judged = verifier_of(verify, [secret]).verify(
+        SignedRequest.of(request.headers, request.body, request.method, request.url), NOW
+    )
+    assert isinstance(judged, Verified), judged
+
+
+@pytest.mark.parametrize("name", ["basic", "gitlab-token", "okta"])
+def test_no_secret_stands_in_a_curl_line(name: str) -> None:
+    """Whatever header carries a secret, the line makes the shell read it."""
+    verify = VerifyConfig.model_validate({"preset": name, "secrets": ["env:PW"]})
+    line = _line(
+        Sender("src", SourceConfig(verify=verify), GATEWAY, Secrets(Path(), {"PW": "us:er"})), Path(), NOW
+    ).line
+    assert "us:er" not in line
+    assert "dXM6ZXI=" not in line
+    run = ["bash", "-c", line.replace("curl", "printf '%s\\n'", 1)]
+    spoken = subprocess.run(
+        run, capture_output=True, text=True, check=True, env={"PW": "us:er", "PATH": "/usr/bin:/bin"}
+    )
+    assert ("Basic dXM6ZXI=" if name == "basic" else "us:er") in spoken.stdout

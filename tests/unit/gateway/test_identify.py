@@ -17,6 +17,10 @@ from holdfast.settings.secrets import Secrets
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 JSON = {"Content-Type": "application/json"}
 SECRETS = Secrets(Path(), {"S": "c2VjcmV0", "T": "text"})
+EC_KEY = (  # the public key of the vectors that SendGrid publishes
+    "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE83T4O/n84iotIvIW4mdBgQ/7dAfSmpqIM8kF9mN1flpVKS3GRqe62gw+2fNNRaINXvVpiglSI8eNEc6w"
+    "EA3F+g=="
+)
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -144,3 +148,66 @@ def test_a_wrong_secret_is_an_error_of_the_start_that_names_the_source() -> None
         secrets = Secrets(Path(), {"T": "no base64!"})
         with pytest.raises(RejectedInput, match=r"sources\.src\.verify\.secrets"):
             compile_route("src", config, secrets)
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+NAMED = [
+    ("stripe", JSON, b'{"id": "evt_1", "type": "a.b", "data": {"object": {"id": "in_1"}}}', "evt_1 a.b in_1"),
+    ("linear", JSON, b'{"type": "Issue", "action": "update", "data": {"id": "u"}}', "# Issue.update u"),
+    ("hubspot-v3", JSON, b'[{"subscriptionType": "x", "objectId": 7}, {"subscriptionType": "x"}]', "# x None"),
+    ("sendgrid", JSON, b'[{"event": "open"}, {"event": "click"}]', "# webhook.received None"),
+    ("slack", JSON, b'{"event_id": "Ev1", "team_id": "T1", "event": {"type": "message"}}', "Ev1 message T1"),
+    ("twilio", FORM, b"SmsStatus=sent&AccountSid=AC1", "# sent AC1"),
+    ("intercom", JSON, b'{"id": "n1", "topic": "ping", "data": {"item": {"id": 5}}}', "n1 ping 5"),
+    ("shopify", {**JSON, "X-Shopify-Topic": "orders/paid", "X-Shopify-Webhook-Id": "w"}, b"{}", "w.# orders/paid None"),
+    ("jira", {"X-Atlassian-Webhook-Identifier": "i"}, b'{"webhookEvent": "e", "issue": {"key": "A-1"}}', "i.# e A-1"),
+]
+
+
+@pytest.mark.parametrize(("preset", "headers", "body", "expected"), NAMED)
+def test_each_sender_brings_its_own_names(preset: str, headers: dict[str, str], body: bytes, expected: str) -> None:
+    """Id, type and subject; # is the hash of the body, which stands where no signed id does."""
+    route = compile_route(
+        "src",
+        SourceConfig.model_validate({"verify": {"preset": preset, "secrets": ["env:KEY"]}}),
+        Secrets(Path(), {"KEY": EC_KEY if preset == "sendgrid" else "text"}),
+    )
+    event = envelope_of(route, headers, body)
+    digest = event.body_sha256[:32]
+    shown = event.id.replace(digest, "#").replace(ids.fingerprint("src", event.body_sha256), "#")
+    assert f"{shown} {event.type} {event.subject}" == expected
+
+
+def test_json_that_is_sent_as_text_is_data_all_the_same() -> None:
+    """Amazon SNS says text/plain: its message is JSON for filters and mappings, and its bytes are as they came."""
+    verify = {"preset": "aws-sns", "topics": ["arn:t"]}
+    route = compile_route("src", SourceConfig.model_validate({"verify": verify}), SECRETS)
+    body = b'{ "Type": "Notification", "TopicArn": "arn:t" }'
+    event = envelope_of(route, {"Content-Type": "text/plain; charset=UTF-8"}, body, "m-1")
+    assert (event.id, event.type, event.subject, event.raw_body) == ("m-1", "Notification", "arn:t", body)
+    assert event.datacontenttype == "application/json"
+
+
+def test_a_secret_in_the_query_is_not_kept() -> None:
+    """The field that proves the sender is neither stored nor shown to expressions; the others are."""
+    verify = {"preset": "api-key", "header": "query:q", "secrets": ["env:T"]}
+    config = SourceConfig.model_validate({"verify": verify, "event": {"subject": "event.query.q"}})
+    event = envelope_of(compile_route("src", config, SECRETS), JSON, b"{}")
+    assert (event.query, event.subject) == ({}, None)
+
+
+def test_a_sender_gets_the_answer_it_takes_for_success() -> None:
+    """The preset knows it; what the source says comes first."""
+
+    def answer(preset: str, **more: object) -> tuple[int, bytes | None]:
+        verify = {"preset": preset, "secrets": ["env:T"]}
+        route = compile_route(
+            "src", SourceConfig.model_validate({"verify": verify, **more}), Secrets(Path(), {"T": "aa"})
+        )
+        return route.status, route.respond.body if route.respond is not None else None
+
+    assert answer("github") == (202, None)
+    assert answer("adyen") == (200, b"[accepted]")
+    assert answer("twilio") == (204, b"")
+    assert answer("mailgun") == (200, None)
+    assert answer("twilio", respond={"status": 200, "body": "<Response/>"}) == (200, b"<Response/>")
