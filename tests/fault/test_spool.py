@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -183,6 +183,35 @@ async def test_a_file_that_is_replaced_is_noticed(own_nats: NatsServer, tmp_path
         ids = [envelope.id.partition(".")[0] for envelope, _ in await stored(gateway.gateway)]
         assert {"before", "g-4"} <= set(ids)
         assert len(ids) == len(set(ids))  # g-0 was answered 503 and may be there: its outcome was not known
+
+
+async def test_what_was_published_and_not_removed_is_published_again(
+    own_nats: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between PubAck and removal all may stop: the next process publishes again, and the bus drops the copies."""
+    write = OutboxFile.write
+
+    def without_removal(file: OutboxFile, events: Sequence[NewEvent], gone: Sequence[int]) -> list[Verdict]:
+        if gone:
+            raise OSError("the process ends here")
+        return write(file, events, gone)
+
+    async with spooling(own_nats, tmp_path) as gateway:
+        own_nats.kill()
+        for number in range(3):
+            await spooled(gateway, f"p-{number}")
+        monkeypatch.setattr(OutboxFile, "write", without_removal)
+        own_nats.start()
+
+        async def published() -> bool:
+            return gateway.gateway.bus.is_connected and len(await stored(gateway.gateway)) > 0
+
+        await assert_eventually(published, 30)
+    monkeypatch.setattr(OutboxFile, "write", write)
+    async with spooling(own_nats, tmp_path) as gateway:
+        order = [envelope.id.partition(".")[0] for envelope, _ in await stored(gateway.gateway)]
+        assert order == ["p-0", "p-1", "p-2"]
+        assert 'holdfast_spool_drained_total{outcome="duplicate"}' in (await gateway.ops.get("/metrics")).text
 
 
 async def test_a_disk_that_hangs_is_503_within_the_deadline(

@@ -68,6 +68,14 @@ async def test_its_files_are_for_the_owner_only(tmp_path: Path) -> None:
     await outbox.close()
 
 
+def test_every_commit_is_synced(tmp_path: Path) -> None:
+    """WAL with synchronous=FULL: less would answer 2xx for what a power cut takes away, and no kill would show it."""
+    file = OutboxFile.open(tmp_path / FILE, MANY)
+    (mode,), (synchronous,) = (file._db.execute(f"PRAGMA {p}").fetchone() for p in ("journal_mode", "synchronous"))
+    file.close()
+    assert (mode, synchronous) == ("wal", 2)
+
+
 async def test_totals_survive_and_space_comes_back(tmp_path: Path) -> None:
     """Opened again it knows what it holds; emptied, it gives the disk's space back."""
     outbox = Outbox(tmp_path, MANY)
