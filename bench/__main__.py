@@ -1,11 +1,14 @@
 """Runs every measurement and prints one table: `make bench`, or `python -m bench gateway latency`."""
 
 import asyncio
+import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
 
+import httpx
 import uvloop
 from rich.console import Console
 from rich.table import Table
@@ -60,6 +63,48 @@ async def gateway() -> list[Row]:
         ),
         ("gateway's memory", f"{before:.0f} → {after:.0f} MiB over {taken} events", "", "flat, under 200 MiB"),
     ]
+
+
+async def spool() -> list[Row]:
+    """Answers per second with the bus away and an outbox, against the bus present, in one gateway."""
+    more = "gateway: {on_unavailable: spool, spool: {max_bytes: 4GiB}}\n"
+    async with running("http://127.0.0.1:9", "nats", "gateway", more=more) as stack:
+        port = int(stack.gateway_url.rpartition(":")[2])
+        requests = load.signed_requests("/hooks/github", 60_000, host="x")
+        await load.closed_loop(port, requests[:2_000], CONNECTIONS, SECONDS)  # warm
+        present = await load.closed_loop(port, requests[2_000:30_000], CONNECTIONS, SECONDS)
+        nats = stack.pid("nats") or 0
+        os.kill(nats, signal.SIGSTOP)  # frozen: a dead one would be started again at once
+        try:
+            await load.closed_loop(port, requests[30_000:30_100], CONNECTIONS, SECONDS)  # finds out
+            away = await load.closed_loop(port, requests[30_100:], CONNECTIONS, 4.0)
+        finally:
+            os.kill(nats, signal.SIGCONT)
+        began, events = time.perf_counter(), await _outbox(stack.gateway_url)
+        await _emptied(stack.gateway_url)
+        drained = events / (time.perf_counter() - began)
+    return [
+        (
+            "gateway with outbox, bus away",
+            f"{away.per_second:.0f}/s, p99 {away.quantile(0.99):.1f} ms",
+            f"bus present {present.per_second:.0f}/s, p99 {present.quantile(0.99):.1f} ms",
+            f"{away.per_second / present.per_second:.2f}; statuses {away.statuses}",
+        ),
+        ("outbox to the bus", f"{drained:.0f}/s", "", f"{events} events, from the bus's return"),
+    ]
+
+
+async def _outbox(url: str) -> int:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        return int((await http.get(f"{url}/healthz/ready")).json()["outbox"]["events"])
+
+
+async def _emptied(url: str) -> None:
+    deadline = time.monotonic() + 180
+    while await _outbox(url):
+        if time.monotonic() > deadline:
+            raise TimeoutError("the outbox is not emptied")
+        await asyncio.sleep(0.05)
 
 
 async def deliveries() -> list[Row]:
@@ -181,6 +226,7 @@ async def _listening(port: int) -> None:
 
 PARTS: dict[str, Callable[[], Awaitable[list[Row]]]] = {
     "gateway": gateway,
+    "spool": spool,
     "deliveries": deliveries,
     "latency": latency,
     "schemes": schemes,

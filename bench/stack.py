@@ -22,12 +22,12 @@ triggers:
 
 
 @contextlib.asynccontextmanager
-async def running(sink_url: str, *only: str) -> AsyncIterator[EmbeddedStack]:
-    """Start the named processes, or all."""
+async def running(sink_url: str, *only: str, more: str = "") -> AsyncIterator[EmbeddedStack]:
+    """Start the named processes, or all; `more` is added to the configuration."""
     with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as directory:
         home = Path(directory)
         (home / "secret").write_text(SECRET)
-        (home / "holdfast.yaml").write_text(CONFIG.format(sink=sink_url))
+        (home / "holdfast.yaml").write_text(CONFIG.format(sink=sink_url) + more)
         stack = (
             EmbeddedStack(home / "data", home / "holdfast.yaml", only=only)
             if only

@@ -1,1 +1,1 @@
-"""Takes webhooks in over HTTP and answers 2xx only once the bus has stored them. Read `pipeline.py` first."""
+"""Takes webhooks in over HTTP and answers 2xx only once they are stored, by default on the bus. See `pipeline.py`."""

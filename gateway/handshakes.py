@@ -35,7 +35,7 @@ class Greeter:
 
     open: tuple[Handshake, ...] = ()
     proven: tuple[Handshake, ...] = ()
-    keys: tuple[tuple[bytes, Verifier | None], ...] = ()
+    keys: tuple[tuple[bytes, Verifier], ...] = ()
     token: str | None = None
 
     @property
@@ -43,19 +43,22 @@ class Greeter:
         """What a source must be reachable by besides its own methods."""
         return frozenset(handshake.method for handshake in (*self.open, *self.proven))
 
-    async def greet(self, raw: RawRequest, source: str, confirm: Confirm, *, proven: bool) -> Answer | None:
+    def greet(self, raw: RawRequest, source: str, confirm: Confirm, *, proven: bool) -> Answer | None:
         """Answer, if the request is a handshake.
 
         Raises RejectedInput `signature.invalid` for a wrong token; what `confirm` raises for an address to ask for.
         """
+        handshakes = self.proven if proven else self.open
+        if not handshakes:
+            return None
         asked = _Asked(raw)
-        for handshake in self.proven if proven else self.open:
+        for handshake in handshakes:
             if not _matches(handshake, asked):
                 continue
             if handshake.token is not None and not self._knows(asked.value(handshake.token)):
                 raise RejectedInput(ErrorCode.SIGNATURE_INVALID, "the token of the handshake is not the source's")
             if handshake.confirm is not None:
-                await confirm(asked.text(handshake.confirm))
+                confirm(source, asked.text(handshake.confirm))
             log.info("handshake.answered", extra={"source": source, "handshake": handshake.name})
             if handshake is SNS_UNSUBSCRIBE:
                 log.warning("handshake.unsubscribed", extra={"source": source})
@@ -102,7 +105,7 @@ class Greeter:
     def _key(self, raw: RawRequest) -> bytes:
         """Return the secret that signed the request, while two are in use; the first where none did."""
         for secret, verifier in self.keys:
-            if verifier is not None and isinstance(verifier.verify(raw.signed, raw.received_at), Verified):
+            if isinstance(verifier.verify(raw.signed, raw.received_at), Verified):
                 return secret
         return self.keys[0][0] if self.keys else _NO_KEY
 
@@ -179,14 +182,10 @@ def _walk(value: Any, path: Sequence[str | int]) -> Any:
     return value
 
 
-def greeter(
-    handshakes: Iterable[Handshake], keys: tuple[tuple[bytes, Verifier | None], ...], token: str | None
-) -> Greeter:
+def greeter(handshakes: Iterable[Handshake], keys: tuple[tuple[bytes, Verifier], ...], token: str | None) -> Greeter:
     """Return the greeter of a source; a handshake that needs a secret or a token is left out where there is none."""
     usable = [
-        handshake
-        for handshake in handshakes
-        if (handshake.token is None or token) and (keys or not any(isinstance(p, Mac) for _, p in handshake.document))
+        handshake for handshake in handshakes if (handshake.token is None or token) and (keys or not handshake.hashes)
     ]
     return Greeter(
         open=tuple(handshake for handshake in usable if not handshake.proven),

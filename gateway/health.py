@@ -18,7 +18,7 @@ def health_router(readiness: Readiness) -> APIRouter:
 
     @router.get(
         "/healthz/ready",
-        summary="Whether events can be stored now",
+        summary="Whether events can be stored now, on the bus or in the outbox",
         responses={
             503: {"description": "Not ready; the problem says why.", "content": {"application/problem+json": {}}}
         },
@@ -26,7 +26,7 @@ def health_router(readiness: Readiness) -> APIRouter:
     async def ready() -> Response:
         problem = readiness.problem()
         if problem is None:
-            return JSONResponse({"status": "ready"})
+            return JSONResponse({"status": "ready", **readiness.facts()})
         answer = problem_of(Unavailable(problem.code, problem.message), detail=problem.message)
         headers = {name.decode(): value.decode() for name, value in answer.headers}
         return Response(answer.body, answer.status, headers)

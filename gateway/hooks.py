@@ -137,7 +137,8 @@ def accepted_batch(batch: BatchReceipt, route: Route) -> Answer:
 def _written(receipt: Receipt) -> str:
     # by hand: json.dumps of the whole would cost twice as much
     duplicate = "true" if receipt.duplicate else "false"
-    return f'{{"id": {json.dumps(receipt.event_id)}, "status": "accepted", "duplicate": {duplicate}}}'
+    spooled = ', "spooled": true' if receipt.spooled else ""
+    return f'{{"id": {json.dumps(receipt.event_id)}, "status": "accepted", "duplicate": {duplicate}{spooled}}}'
 
 
 async def _send(answer: Answer, receive: Receive, send: Send) -> None:

@@ -64,7 +64,7 @@ def _event_id(normal: NormalRequest, route: Route, bound: Bound | None) -> str:
         value = _evaluate_id(route.id, bound)
         return value if route.id_is_signed else f"{value}.{digest}"
     if (event := normal.cloudevent) is not None:
-        beside = event.in_headers and route.preset is not None and bool(route.preset.scheme.signed_parts)
+        beside = event.in_headers and route.preset is not None and route.preset.scheme.covers_body
         return ids.cloudevent_id(event.source, event.id, normal.body_sha256 if beside else None)
     if normal.authentic.signed_id:
         return normal.authentic.signed_id

@@ -8,6 +8,9 @@ ANSWER_WITHIN = timedelta(seconds=2.5)
 PUBLISH_WITHIN = timedelta(seconds=2)
 """For the bus to store an event; after that the outcome is unknown and the sender is asked to repeat."""
 
+PUBLISH_BEFORE_SPOOLING = timedelta(seconds=1.5)
+"""The same where an outbox stands behind the bus: a second is left for a slow disk."""
+
 HEADERS_WITHIN = timedelta(seconds=10)
 """From the connection (or the first byte of a further request) to the end of the headers."""
 
@@ -29,8 +32,13 @@ MAX_BATCH = 500  # CloudEvents in one batch; one disk stores about 1,000 a secon
 
 MAX_HANDSHAKE = 65_536  # bytes; a larger body is not looked into for a handshake
 
-CONFIRM_WITHIN = timedelta(seconds=2)
-"""For a provider to take the confirmation of a subscription, before its question is answered."""
+CONFIRM_WITHIN = timedelta(seconds=10)
+"""For a provider to take the confirmation of a subscription."""
+
+CONFIRM_AGAIN = (timedelta(seconds=2), timedelta(seconds=10), timedelta(seconds=30))
+"""Waits before it is tried again."""
+
+MAX_CONFIRMING = 32  # subscriptions at once; they are made by hand, one by one
 
 MAX_QUERY_FIELDS = 100
 
@@ -48,3 +56,15 @@ PREPARE_AGAIN = (timedelta(milliseconds=250), timedelta(seconds=5))
 
 VERIFY_EVERY = timedelta(seconds=60)
 """How often streams and fsync are verified again, besides after every reconnection."""
+
+DRAIN_PUBLISH_WITHIN = timedelta(seconds=5)
+"""For the bus to store an event out of the outbox; no sender waits for it."""
+
+DRAIN_WINDOW = 32
+"""Events of the outbox under way to the bus at once: one at first, and after trouble, then doubled up to this."""
+
+DRAIN_AGAIN = (timedelta(milliseconds=250), timedelta(seconds=10))
+"""First and longest wait before the outbox is tried again; it doubles, and a random part of it is left out."""
+
+DRAIN_LOOK = timedelta(milliseconds=250)
+"""How often the outbox looks whether the bus is back; it asks nobody."""

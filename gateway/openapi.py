@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from gateway.routes import Routes
+from gateway.routes import Route, Routes
 
 _PROBLEM: dict[str, Any] = {
     "type": "object",
@@ -26,6 +26,20 @@ _RECEIPT: dict[str, Any] = {
         "id": {"type": "string", "description": "The event's id."},
         "status": {"const": "accepted"},
         "duplicate": {"type": "boolean", "description": "The event was stored before, under the same id."},
+        "spooled": {
+            "const": True,
+            "description": "The bus is away: the event is on the gateway's own disk and goes to the bus by itself.",
+        },
+    },
+}
+
+_BATCH_RECEIPT: dict[str, Any] = {
+    "type": "object",
+    "description": "The answer to a batch of CloudEvents, in its order.",
+    "required": ["status", "events"],
+    "properties": {
+        "status": {"const": "accepted"},
+        "events": {"type": "array", "items": {"$ref": "#/components/schemas/Receipt"}},
     },
 }
 
@@ -46,7 +60,8 @@ def document(app: FastAPI, routes: Routes) -> dict[str, Any]:
     described = dict(FastAPI.openapi(app))
     described["paths"] = {**_paths(routes), **described.get("paths", {})}
     components = described.setdefault("components", {})
-    components.setdefault("schemas", {}).update({"Problem": _PROBLEM, "Receipt": _RECEIPT})
+    schemas = {"Problem": _PROBLEM, "Receipt": _RECEIPT, "BatchReceipt": _BATCH_RECEIPT}
+    components.setdefault("schemas", {}).update(schemas)
     return described
 
 
@@ -57,21 +72,36 @@ def _paths(routes: Routes) -> dict[str, Any]:
             "tags": ["webhooks"],
             "summary": f"Send an event of {route.source}",
             "requestBody": {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}},
-            "responses": {**_accepted(route.status, plain=route.respond is not None), **_refused()},
+            "responses": {**_greeted(route, "POST"), **_accepted(route), **_refused()},
         }
         params = [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in route.path_names
         ]
         paths[route.path] = {method.lower(): {**operation, "parameters": params} for method in sorted(route.methods)}
+        for method in sorted(route.greeter.methods - route.methods):
+            paths[route.path][method.lower()] = {
+                "tags": ["webhooks"],
+                "summary": f"Ask before events of {route.source} are sent",
+                "responses": {**_greeted(route, method), **_refused()},
+                "parameters": params,
+            }
     return paths
 
 
-def _accepted(status: int, *, plain: bool) -> dict[str, Any]:
-    content = (
-        {"text/plain": {}} if plain else {"application/json": {"schema": {"$ref": "#/components/schemas/Receipt"}}}
-    )
-    location = {"description": "Where the event is found.", "schema": {"type": "string"}}
-    return {str(status): {"description": "Stored.", "headers": {"Location": location}, "content": content}}
+def _greeted(route: Route, method: str) -> dict[str, Any]:
+    """Describe the answers to handshakes; an event's own answer of the same status comes over it."""
+    described = "What the provider asks before it sends events; nothing is stored."
+    asked = (*route.greeter.open, *route.greeter.proven)
+    return {str(each.status): {"description": described} for each in asked if each.method == method}
+
+
+def _accepted(route: Route) -> dict[str, Any]:
+    schema: dict[str, Any] = {"$ref": "#/components/schemas/Receipt"}
+    if route.cloudevents != "off":
+        schema = {"oneOf": [schema, {"$ref": "#/components/schemas/BatchReceipt"}]}
+    content = {"text/plain": {}} if route.respond is not None else {"application/json": {"schema": schema}}
+    location = {"description": "Where the event is found; not for a batch.", "schema": {"type": "string"}}
+    return {str(route.status): {"description": "Stored.", "headers": {"Location": location}, "content": content}}
 
 
 def _refused() -> dict[str, Any]:

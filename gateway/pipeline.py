@@ -6,14 +6,15 @@
     greet         what a provider asks with proof is answered          Answer, or on
     normalise     the body as data, the headers that are kept          NormalRequest, or those of a batch
     identify      the event's id, type and subject                     Envelope
-    publish       the bus acknowledges that it is on disk              Stored
+    publish       the bus acknowledges that it is on disk              Kept
+    (spool        where the bus is away, our own disk does, if configured)
     answer        202, and only now
 
 Every step either returns the next type or raises one of `holdfast/errors.py`, which `problems.py` translates.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.authenticate import authenticate, refuse_unknown
 from gateway.batches import store_all
@@ -22,11 +23,10 @@ from gateway.cloudevents import unwrap
 from gateway.confirm import Confirm
 from gateway.identify import identify
 from gateway.limits import UNKNOWN_CAP
-from gateway.normalise import normalise
 from gateway.problems import Answer
-from gateway.publish import Publisher, publish
-from gateway.readiness import Readiness
+from gateway.publish import Store
 from gateway.receive import Receive, Receiver, Scope, check_head
+from gateway.requests import RawRequest
 from gateway.routes import Route, method_not_allowed
 from gateway.tracing import incoming_trace
 from holdfast.clock import Clock
@@ -43,6 +43,7 @@ class Receipt:
     source: str
     event_id: str
     duplicate: bool
+    spooled: bool = False  # it waits in the gateway's outbox for the bus
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,11 @@ class BatchReceipt:
 class Pipeline:
     """The steps with what they need."""
 
-    def __init__(self, publisher: Publisher, readiness: Readiness, clock: Clock, confirm: Confirm) -> None:
-        self._publisher = publisher
-        self._readiness = readiness
+    def __init__(self, store: Store, clock: Clock, confirm: Confirm) -> None:
+        self._store = store
         self._receiver = Receiver(clock)
-        self._certificates = Certificates(clock)
         self._confirm = confirm
+        self._certificates = Certificates(clock)
 
     async def accept(
         self, route: Route, path_params: dict[str, str], scope: Scope, receive_event: Receive
@@ -77,31 +77,31 @@ class Pipeline:
         ) as active:
             raw = await self._receiver.receive(scope, receive_event, route.max_body, path_params)
             try:
-                greeter = route.greeter
-                if greeter.open and (answer := await greeter.greet(raw, route.source, self._confirm, proven=False)):
-                    return answer
-                if raw.signed.method not in route.methods:
-                    raise method_not_allowed(route)
-                authentic = await authenticate(raw, route.verifier, self._certificates)
-                if greeter.proven and (answer := await greeter.greet(raw, route.source, self._confirm, proven=True)):
-                    return answer
                 trace = active.traceparent or mint_traceparent(), active.tracestate
-                if route.cloudevents == "off":
-                    normal = normalise(authentic, route.kept)
-                elif isinstance(unwrapped := unwrap(authentic, route.kept, route.cloudevents), tuple):
-                    return await self._store_batch([identify(each, route, *trace) for each in unwrapped])
-                else:
-                    normal = unwrapped
-                return await self._store(identify(normal, route, *trace))
+                return await self._take(raw, route, trace)
             finally:
                 self._receiver.release(raw)
 
-    async def _store(self, envelope: Envelope) -> Receipt:
-        stored = await publish(envelope, self._publisher, self._readiness)
-        return Receipt(envelope.source, envelope.id, stored.duplicate)
+    async def _take(
+        self, raw: RawRequest, route: Route, trace: tuple[str, str | None]
+    ) -> Receipt | BatchReceipt | Answer:
+        greet = partial(route.greeter.greet, raw, route.source, self._confirm)
+        if (answer := greet(proven=False)) is not None:
+            return answer
+        if raw.signed.method not in route.methods:  # a GET or OPTIONS that asked nothing
+            raise method_not_allowed(route)
+        authentic = await authenticate(raw, route.verifier, self._certificates)
+        if (answer := greet(proven=True)) is not None:
+            return answer
+        normal = unwrap(authentic, route.kept, route.cloudevents)
+        if isinstance(normal, tuple):
+            envelopes = [identify(each, route, *trace) for each in normal]
+            return BatchReceipt(await store_all(envelopes, self._keep))
+        return await self._keep(identify(normal, route, *trace))
 
-    async def _store_batch(self, envelopes: Sequence[Envelope]) -> BatchReceipt:
-        return BatchReceipt(await store_all(envelopes, self._store))
+    async def _keep(self, envelope: Envelope) -> Receipt:
+        kept = await self._store.store(envelope)
+        return Receipt(envelope.source, envelope.id, kept.duplicate, kept.spooled)
 
     async def refuse(self, scope: Scope, receive_event: Receive) -> RejectedInput:
         """Return the refusal of a path of no source, after the work of a wrong signature."""

@@ -32,6 +32,9 @@ UNPROVEN = "The request could not be verified."
 NOT_STORED = "The event was not stored. Send it again."
 UNKNOWN_OUTCOME = "It is not known whether the event was stored. Send it again: it will be recognised."
 
+_UNKNOWN = {ErrorCode.BUS_TIMEOUT, ErrorCode.SPOOL_FULL, ErrorCode.SPOOL_FAILED}
+"""The outbox is asked after the bus, which may have stored the event without being able to say so."""
+
 _UNPROVEN = {ErrorCode.SIGNATURE_MISSING, ErrorCode.SIGNATURE_INVALID, ErrorCode.SIGNATURE_STALE}
 
 
@@ -66,7 +69,7 @@ def _detail(error: HoldfastError, status: HTTPStatus) -> str:
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return "Something went wrong here; the event was not stored."
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        return UNKNOWN_OUTCOME if error.code is ErrorCode.BUS_TIMEOUT else NOT_STORED
+        return UNKNOWN_OUTCOME if error.code in _UNKNOWN else NOT_STORED
     return error.message
 
 

@@ -1,7 +1,7 @@
 """The gateway as a process: starts while NATS is away, becomes ready by itself, drains when it is asked to stop.
 
-start   listen → connect to the bus in the background → verify streams and fsync → ready
-stop    not ready → stop accepting → requests under way finish → the bus drains → the end, in under 10 s
+start   listen → open the outbox, if any → connect to the bus in the background → verify streams and fsync → ready
+stop    not ready → stop accepting → requests under way finish → outbox closes, the bus drains → the end, in under 10 s
 """
 
 import asyncio
@@ -9,16 +9,20 @@ import contextlib
 import gc
 import logging
 import signal
+import socket
 from collections.abc import AsyncIterator
 
 from gateway.app import WebhookApp, ops_app
-from gateway.confirm import SubscriptionConfirmer
+from gateway.confirm import Confirm, SubscriptionConfirmer
+from gateway.drain import Drain
 from gateway.hooks import Hooks
 from gateway.limits import DRAIN
 from gateway.pipeline import Pipeline
+from gateway.publish import BusStore, Store
 from gateway.readiness import Readiness
 from gateway.routes import Routes
 from gateway.server import Server, listen, server_of
+from gateway.spool import BusOrOutbox, outbox_of
 from holdfast.bus.connect import Bus
 from holdfast.bus.fsync import verify_fsync
 from holdfast.bus.publish import EventPublisher
@@ -38,10 +42,16 @@ class Gateway:
     """One gateway: both ports, the bus and the task that keeps it ready."""
 
     def __init__(
-        self, settings: ProcessSettings, loaded: LoadedConfig, metrics: Metrics, clock: Clock | None = None
+        self,
+        settings: ProcessSettings,
+        loaded: LoadedConfig,
+        metrics: Metrics,
+        clock: Clock | None = None,
+        confirm: Confirm | None = None,
     ) -> None:
         clock = clock or SystemClock()
         bus_config = loaded.config.bus
+        self._confirm = confirm or SubscriptionConfirmer()
         self._settings = settings
         self.bus = Bus.from_settings(settings, "holdfast-gateway")
 
@@ -49,9 +59,17 @@ class Gateway:
             await ensure_streams(self.bus, bus_config)
             await verify_fsync(self.bus, settings, bus_config)
 
-        self.readiness = Readiness(self.bus, prepare)
+        self.outbox = outbox_of(loaded.config.gateway, settings.data_dir)
+        self.readiness = Readiness(self.bus, prepare, self.outbox)
+        publisher = EventPublisher(self.bus)
+        store: Store = BusStore(publisher, self.readiness)
+        self._drain: Drain | None = None
+        if self.outbox is not None:
+            self._drain = Drain(self.outbox, publisher, self.bus, self.readiness, metrics)
+            if loaded.config.gateway.on_unavailable == "spool":
+                store = BusOrOutbox(publisher, self.readiness, self.outbox, metrics)
         routes = Routes(loaded.config.sources, Secrets(loaded.file.resolve().parent))
-        pipeline = Pipeline(EventPublisher(self.bus), self.readiness, clock, SubscriptionConfirmer())
+        pipeline = Pipeline(store, clock, self._confirm)
         hooks = Hooks(routes, pipeline, metrics, clock)
         self._web = server_of(WebhookApp(hooks, routes, self.readiness))
         self._ops = server_of(ops_app(self.readiness, metrics))
@@ -60,17 +78,15 @@ class Gateway:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Serve while the block runs, then drain. Raises RejectedInput `config.invalid` where a port is taken."""
-        settings = self._settings
-        web_socket = listen(settings.gateway_host, settings.gateway_port)
-        try:
-            ops_socket = listen(settings.gateway_ops_host, settings.gateway_ops_port)
-        except BaseException:
-            web_socket.close()
-            raise
-        self.port, self.ops_port = web_socket.getsockname()[1], ops_socket.getsockname()[1]
+        """Serve while the block runs, then drain.
+
+        Raises RejectedInput `config.invalid` where a port is taken, or the outbox is another gateway's.
+        """
+        web_socket, ops_socket = await self._claim()
         await self.bus.start()
-        keeping = asyncio.create_task(self.readiness.keep(), name="readiness")
+        keeping = [asyncio.create_task(self.readiness.keep(), name="readiness")]
+        if self._drain is not None:
+            keeping.append(asyncio.create_task(self._drain.keep(), name="outbox"))
         serving = [
             asyncio.create_task(self._web.serve([web_socket]), name="webhooks"),
             asyncio.create_task(self._ops.serve([ops_socket]), name="ops"),
@@ -83,11 +99,33 @@ class Gateway:
             self.readiness.drain()
             log.info("gateway.draining")
             await _stop(self._web, serving[0])
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
+            for task in keeping:
+                task.cancel()
+            await asyncio.gather(*keeping, return_exceptions=True)
+            await self._close_outbox()
+            await self._confirm.close()
             await self.bus.close()
             await _stop(self._ops, serving[1])
             log.info("gateway.stopped")
+
+    async def _claim(self) -> tuple[socket.socket, socket.socket]:
+        """Take what nobody else may have: both ports and the outbox, or none of them."""
+        settings = self._settings
+        with contextlib.ExitStack() as taken:
+            web = taken.enter_context(listen(settings.gateway_host, settings.gateway_port))
+            ops = taken.enter_context(listen(settings.gateway_ops_host, settings.gateway_ops_port))
+            if self.outbox is not None:
+                await self.outbox.start()
+            taken.pop_all()
+        self.port, self.ops_port = web.getsockname()[1], ops.getsockname()[1]
+        return web, ops
+
+    async def _close_outbox(self) -> None:
+        if self.outbox is None:
+            return
+        await self.outbox.close()
+        if left := self.outbox.state.events:
+            log.warning("spool.left", extra={"events": left})
 
 
 async def run(settings: ProcessSettings, loaded: LoadedConfig, metrics: Metrics | None = None) -> None:

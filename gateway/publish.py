@@ -4,6 +4,7 @@ Flow: receive → authenticate → normalise → identify → **publish** ─Pub
 """
 
 import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
@@ -16,6 +17,34 @@ from holdfast.telemetry import names
 from holdfast.telemetry.tracing import span
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An event that is safe. `duplicate`: it was before, under the same id. `spooled`: on our disk, not on the bus."""
+
+    duplicate: bool
+    spooled: bool = False
+
+
+class Store(Protocol):
+    """What makes an event safe."""
+
+    async def store(self, envelope: Envelope) -> Kept:
+        """Store. Raises Unavailable, and RejectedInput `request.too_large`; within ANSWER_WITHIN."""
+        ...
+
+
+class BusStore:
+    """`on_unavailable: reject`: the bus or nothing."""
+
+    def __init__(self, publisher: "Publisher", readiness: Readiness) -> None:
+        self._publisher = publisher
+        self._readiness = readiness
+
+    async def store(self, envelope: Envelope) -> Kept:
+        """Store on the bus."""
+        return Kept((await publish(envelope, self._publisher, self._readiness)).duplicate)
+
+
 class Publisher(Protocol):
     """What stores events: `holdfast.bus.publish.EventPublisher`."""
 
@@ -24,7 +53,9 @@ class Publisher(Protocol):
         ...
 
 
-async def publish(envelope: Envelope, publisher: Publisher, readiness: Readiness) -> Stored:
+async def publish(
+    envelope: Envelope, publisher: Publisher, readiness: Readiness, *, within: timedelta = PUBLISH_WITHIN
+) -> Stored:
     """Store. Raises Unavailable `bus.…` or `not_ready`, and RejectedInput `request.too_large`."""
     problem = readiness.intake_problem()
     if problem is not None:
@@ -38,6 +69,6 @@ async def publish(envelope: Envelope, publisher: Publisher, readiness: Readiness
                 kind="producer",
                 source=envelope.source,
             ):
-                return await publisher.publish_event(envelope, timeout=PUBLISH_WITHIN)
+                return await publisher.publish_event(envelope, timeout=within)
     except TimeoutError as error:
         raise Unavailable(ErrorCode.BUS_TIMEOUT, "the bus did not answer in time; the outcome is unknown") from error

@@ -7,19 +7,27 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from gateway.limits import PREPARE_AGAIN, VERIFY_EVERY
+from gateway.outbox import Outbox
 from holdfast.bus.connect import Bus
 from holdfast.errors import ErrorCode, HoldfastError, Unavailable
 
 log = logging.getLogger(__name__)
 
+AWAY = frozenset({ErrorCode.BUS_UNAVAILABLE, ErrorCode.BUS_TIMEOUT, ErrorCode.BUS_FULL, ErrorCode.NOT_READY})
+"""Troubles of the bus that pass by themselves, so an outbox bridges them: not there, silent (the same identity later is
+safe), no room, or not verified since it was lost. Not `bus.misconfigured`: somebody must mend the deployment, and a
+gateway that is ready all the same would hide it until the outbox is full."""
+
 
 class Readiness:
     """The state that health endpoints show and that intake obeys."""
 
-    def __init__(self, bus: Bus, prepare: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, bus: Bus, prepare: Callable[[], Awaitable[None]], outbox: Outbox | None = None) -> None:
         self._bus = bus
+        self._outbox = outbox
         self._prepare = prepare
         self._problem: HoldfastError | None = Unavailable(ErrorCode.NOT_READY, "the bus has not been verified yet")
         self._lost = asyncio.Event()
@@ -38,6 +46,26 @@ class Readiness:
         """Why the process should get no traffic, with the details for operators; None where it is ready."""
         if self._draining:
             return Unavailable(ErrorCode.NOT_READY, "the process is shutting down")
+        problem = self._bus_problem()
+        if problem is None or self._outbox is None or problem.code not in AWAY:
+            return problem
+        spool = self._outbox.problem
+        return None if spool is None else Unavailable(problem.code, f"{problem.message}; {spool.message}")
+
+    def facts(self) -> dict[str, Any]:
+        """Where there is an outbox: the state of the bus and of it, for "ready" alone does not say which one takes."""
+        if self._outbox is None:
+            return {}
+        problem, trouble, state = self._bus_problem(), self._outbox.problem, self._outbox.state
+        outbox = {
+            "state": "ready" if trouble is None else trouble.message,
+            "events": state.events,
+            "bytes": state.bytes,
+            "oldest_seconds": round(self._outbox.oldest_age, 3),
+        }
+        return {"bus": "ready" if problem is None else problem.message, "outbox": outbox}
+
+    def _bus_problem(self) -> HoldfastError | None:
         if not self._bus.is_connected:
             return Unavailable(ErrorCode.BUS_UNAVAILABLE, f"not connected to NATS: {self._bus.reason}")
         return self._problem

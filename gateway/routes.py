@@ -166,10 +166,10 @@ def _greeter(name: str, config: SourceConfig, secrets: Secrets) -> Greeter:
         handshakes += handshakes_of("cloudevents")
     if not handshakes:
         return Greeter()
-    keys: list[tuple[bytes, Verifier | None]] = []
+    keys: list[tuple[bytes, Verifier]] = []
     token = None
     try:
-        if config.verify is not None:
+        if config.verify is not None and any(handshake.hashes for handshake in handshakes):
             for reference in config.verify.secrets:
                 value = secrets.resolve(reference).get_secret_value()
                 keys.append((value.encode(), verifier_of(config.verify, [value])))

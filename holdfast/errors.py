@@ -34,6 +34,8 @@ class ErrorCode(StrEnum):
     BUS_TIMEOUT = "bus.timeout"
     BUS_FULL = "bus.full"
     BUS_MISCONFIGURED = "bus.misconfigured"
+    SPOOL_FULL = "spool.full"
+    SPOOL_FAILED = "spool.failed"
     TEMPORAL_UNAVAILABLE = "temporal.unavailable"
     TEMPORAL_MISCONFIGURED = "temporal.misconfigured"
     SIGNATURE_KEY_UNAVAILABLE = "signature.key_unavailable"

@@ -79,6 +79,11 @@ def stray_id(stream: str, sequence: int) -> str:
     return f"~stream/{token(stream)}/{sequence}"
 
 
+def spooled_id(source: str, event_id: str) -> str:
+    """Dead letter id of an event that left a gateway's outbox and that the bus can never take."""
+    return f"~spool/{token(source)}/{token(event_id)}"
+
+
 def foreign_id(workflow_id: str) -> str:
     """Dead letter id of a workflow whose input could not be read: it has no event to be named for."""
     return f"~workflow/{token(workflow_id)}"

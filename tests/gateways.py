@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from gateway.confirm import Confirm
 from gateway.process import Gateway
 from holdfast.bus.streams import EVENTS
 from holdfast.clock import Clock
@@ -86,16 +87,22 @@ def github_headers(body: bytes, delivery: str, event: str = "push", secret: str 
 
 
 @contextlib.asynccontextmanager
-async def serving(
-    server: NatsServer, directory: Path, config: str = CONFIG, *, awaited: bool = True, clock: Clock | None = None
+async def serving(  # noqa: PLR0913 - what a gateway is made of, nearly all left out
+    server: NatsServer,
+    directory: Path,
+    config: str = CONFIG,
+    *,
+    awaited: bool = True,
+    clock: Clock | None = None,
+    confirm: Confirm | None = None,
 ) -> AsyncIterator[Running]:
     """Serve; `awaited`: until it is ready."""
     (directory / "github.secret").write_text(SECRET)
     (directory / "orders.secret").write_text(ORDERS_SECRET)
     file = directory / "holdfast.yaml"
     file.write_text(config)
-    settings = settings_for(server, gateway_port=0, gateway_ops_port=0)
-    gateway = Gateway(settings, load_config(file), Metrics(), clock)
+    settings = settings_for(server, gateway_port=0, gateway_ops_port=0, data_dir=directory / "data")
+    gateway = Gateway(settings, load_config(file), Metrics(), clock, confirm)
     async with gateway.running(), contextlib.AsyncExitStack() as stack:
         http, ops = [
             await stack.enter_async_context(
@@ -111,10 +118,14 @@ async def serving(
 
 @contextlib.asynccontextmanager
 async def fresh(
-    server: NatsServer, directory: Path, config: str = CONFIG, clock: Clock | None = None
+    server: NatsServer,
+    directory: Path,
+    config: str = CONFIG,
+    clock: Clock | None = None,
+    confirm: Confirm | None = None,
 ) -> AsyncIterator[Running]:
     """Serve on empty streams."""
-    async with connected(server), serving(server, directory, config, clock=clock) as running:
+    async with connected(server), serving(server, directory, config, clock=clock, confirm=confirm) as running:
         yield running
 
 

@@ -75,6 +75,7 @@ class Bus:
         self._on_loss: list[Callable[[], None]] = []
         self._parts: dict[Any, Any] = {}
         self.reason = "not started"  # why it is not connected, for readiness
+        self.known_max_payload: int | None = None  # bytes, as the last server said; None before the first
 
     @classmethod
     def from_settings(cls, settings: ProcessSettings, name: str) -> Self:
@@ -155,7 +156,8 @@ class Bus:
     @property
     def max_payload(self) -> int:
         """Largest message the server takes, bytes, headers included. Raises Unavailable when not connected."""
-        return self.client.max_payload
+        self.known_max_payload = self.client.max_payload
+        return self.known_max_payload
 
     @property
     def server_version(self) -> str:
@@ -185,6 +187,7 @@ class Bus:
                 await asyncio.sleep(RECONNECT_WAIT)
                 continue
             self._client, self._jetstream = client, client.jetstream(timeout=API_TIMEOUT)
+            self.known_max_payload = client.max_payload
             self._up.set()
             log.info("bus.connected", extra={"server": self.server_version if client.is_connected else ""})
             while not client.is_closed and not client.deaf:  # noqa: ASYNC110 - a dead read loop signals nothing

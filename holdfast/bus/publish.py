@@ -64,11 +64,7 @@ class Publisher:
         sent = dict(headers)
         if expected is not None:
             sent[EXPECTED_STREAM] = expected
-        limit = min(self._bus.max_payload, LIMITS.get(expected or "", self._bus.max_payload))
-        # headers count too, and a message over max_payload makes the server end the connection
-        size = len(body) + HEADER_FRAME + sum(len(k) + len(v.encode()) + 4 for k, v in sent.items())
-        if size > limit:
-            raise RejectedInput(ErrorCode.REQUEST_TOO_LARGE, f"{size} bytes as a message; the bus takes {limit}")
+        _check_size(body, sent, min(self._bus.max_payload, LIMITS.get(expected or "", self._bus.max_payload)))
         return _stored(await self._requests.request(subject, body, sent, timeout=timeout), expected)
 
 
@@ -76,17 +72,24 @@ class EventPublisher:
     """The gateway's hot path: accepted events into EVENTS."""
 
     def __init__(self, bus: Bus) -> None:
+        self._bus = bus
         self._publisher = Publisher(bus)
 
     async def publish_event(self, envelope: Envelope, *, timeout: timedelta) -> Stored:
         """Store one event. Raises as `Publisher.publish` does."""
+        return await self.publish_record(envelope.source, envelope.id, envelope.encode(), timeout=timeout)
+
+    async def publish_record(self, source: str, event_id: str, record: bytes, *, timeout: timedelta) -> Stored:
+        """Store one event that is encoded already. Raises as `Publisher.publish` does."""
+        headers = {MESSAGE_ID: ids.message_id(source, event_id)}
         return await self._publisher.publish(
-            subject_for(envelope.source, envelope.id),
-            envelope.encode(),
-            {MESSAGE_ID: ids.message_id(envelope.source, envelope.id)},
-            expected=EVENTS,
-            timeout=timeout,
+            subject_for(source, event_id), record, headers, expected=EVENTS, timeout=timeout
         )
+
+    def check_size(self, source: str, event_id: str, record: bytes) -> None:
+        """Refuse what the bus would refuse, as far as is known while it is away: RejectedInput `request.too_large`."""
+        headers = {MESSAGE_ID: ids.message_id(source, event_id), EXPECTED_STREAM: EVENTS}
+        _check_size(record, headers, min(self._bus.known_max_payload or LIMITS[EVENTS], LIMITS[EVENTS]))
 
 
 async def publish_dead_letter(bus: Bus, record: DeadLetterRecord, *, timeout: timedelta) -> Stored:
@@ -133,6 +136,13 @@ async def publish_message(  # noqa: PLR0913 - one message has this many parts
     """Store a message in whichever stream takes `subject`: the action `nats`. Raises as `Publisher.publish` does."""
     sent = {MESSAGE_ID: message_id, **(headers or {})}
     return await _publisher(bus).publish(subject, body, sent, expected=None, timeout=timeout)
+
+
+def _check_size(body: bytes, headers: Mapping[str, str], limit: int) -> None:
+    # headers count too, and a message over max_payload makes the server end the connection
+    size = len(body) + HEADER_FRAME + sum(len(k) + len(v.encode()) + 4 for k, v in headers.items())
+    if size > limit:
+        raise RejectedInput(ErrorCode.REQUEST_TOO_LARGE, f"{size} bytes as a message; the bus takes {limit}")
 
 
 def _publisher(bus: Bus) -> Publisher:

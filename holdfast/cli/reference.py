@@ -27,7 +27,8 @@ Editors that are pointed at `docs/holdfast.schema.json` complete and explain it.
 Durations are written with a unit: `500ms`, `30s`, `5m`, `1h30m`, `7d`. Sizes: `128KiB`, `10GiB`, or plain bytes.
 A secret is never written into the file: `env:NAME` is read from the environment, `file:PATH` from a file (relative
 to holdfast.yaml). CEL is the Common Expression Language; `event` has `id`, `source`, `type`, `time`, `subject`,
-`headers`, `path`, `query` and `data` (the parsed body).
+`headers`, `path`, `query` and `data` (the parsed body); where it was a CloudEvent also `cloudevent` and
+`extensions` ([cloudevents.md](cloudevents.md)).
 """
 
 _SIMPLE = {

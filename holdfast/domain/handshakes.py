@@ -63,7 +63,12 @@ class Handshake:
     document: tuple[tuple[str, Piece], ...] = ()
     token: Part | None = None  # must equal the source's `handshake_token`
     empty: bool = False  # only where the request has no body, or `{}`
-    confirm: Part | None = None  # an address to GET before answering
+    confirm: Part | None = None  # an address to GET beside answering
+
+    @property
+    def hashes(self) -> bool:
+        """Whether the answer needs the source's secret."""
+        return any(isinstance(piece, Mac) for _, piece in self.document)
 
 
 def _header(name: str, form: re.Pattern[str] = PLAIN) -> Part:
@@ -89,7 +94,7 @@ _GRID = _json(0, "data", "validationCode", form=LINE)
 _HOOK_SECRET = _header("x-hook-secret")
 _ORIGIN = _header("webhook-request-origin", ORIGIN)
 _RATE = _header("webhook-request-rate", COUNT)
-_SNS_TYPE = _header("x-amz-sns-message-type")
+_SNS_TYPE = _json("Type")  # the header that says the same is not signed
 _SUBSCRIBE_URL = _json("SubscribeURL", form=URL)
 
 SLACK = Handshake(  # https://api.slack.com/events/url_verification

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from holdfast.domain.handshakes import HandshakeName
+from holdfast.domain.handshakes import HandshakeName, handshakes_of
 from holdfast.domain.quantities import Size
 from holdfast.domain.secretrefs import SecretRef
 from holdfast.domain.verification import TimestampConfig, VerifyConfig
@@ -92,6 +92,8 @@ class SourceConfig(BaseModel):
             raise ValueError("has both `verify` and `dangerous_unverified: true`; remove one")
         if self.handshake == "meta" and self.handshake_token is None:
             raise ValueError("handshake meta needs `handshake_token`, or anybody could subscribe")
+        if self.handshake is not None and self.verify is None and any(h.hashes for h in handshakes_of(self.handshake)):
+            raise ValueError(f"handshake {self.handshake} is answered with the secret of `verify`, which is missing")
         secret = {"authorization", "cookie", "proxy-authorization"} & {name.lower() for name in self.headers}
         if secret:
             raise ValueError(

@@ -12,6 +12,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from holdfast.domain.expressions import EVENT, TICK
+from holdfast.domain.intake import GatewayConfig
 from holdfast.domain.matching import CompiledTriggers, expressions
 from holdfast.domain.schedules import ScheduleConfig
 from holdfast.domain.sources import SourceConfig
@@ -32,6 +33,7 @@ class HoldfastConfig(BaseModel):
     sources: dict[str, SourceConfig] = Field(default_factory=dict, description="Who may send webhooks, by name.")
     triggers: dict[str, TriggerConfig] = Field(default_factory=dict, description="What is done with events, by name.")
     schedules: dict[str, ScheduleConfig] = Field(default_factory=dict, description="Events by the clock, by name.")
+    gateway: GatewayConfig = Field(default=GatewayConfig(), description="How webhooks are taken in.")
     bus: BusConfig = Field(default=BusConfig(), description="NATS JetStream.")
 
 

@@ -24,7 +24,10 @@ class ProcessSettings(BaseSettings):
     )
 
     config: Path = Field(default=Path("holdfast.yaml"), description="The configuration file.")
-    data_dir: Path = Field(default=Path(".holdfast"), description="Where the embedded servers keep their data.")
+    data_dir: Path = Field(
+        default=Path(".holdfast"),
+        description="Where the embedded servers keep their data, and each gateway its outbox (`spool/`).",
+    )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_format: str = Field(default="json", description="json, or text for people.")
 

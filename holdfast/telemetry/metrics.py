@@ -50,6 +50,12 @@ class Metrics:
         self._deliveries = self._tally(names.DELIVERIES)
         self._attempts = self._tally(names.ATTEMPTS)
         self._retries = self._tally(names.RETRIES)
+        self._spool_events = self._tally(names.SPOOL_EVENTS)
+        self._spool_size = self._tally(names.SPOOL_SIZE)
+        self._spool_oldest = self._tally(names.SPOOL_OLDEST)
+        self._spooled = self._tally(names.SPOOLED)
+        self._spool_drained = self._tally(names.SPOOL_DRAINED)
+        self._spool_rejected = self._tally(names.SPOOL_REJECTED)
         self._ingest = self._histogram(names.GATEWAY_INGEST)
         self._end_to_end = self._histogram(names.END_TO_END)
 
@@ -58,7 +64,7 @@ class Metrics:
         self._requests.add(source, str(status))
 
     def accepted(self, source: str, duplicate: bool) -> None:
-        """Count one event stored on the bus and answered 2xx."""
+        """Count one event stored, on the bus or in the outbox, and answered 2xx."""
         self._accepted.add(source, "true" if duplicate else "false")
 
     def rejected(self, source: str, code: str) -> None:
@@ -68,6 +74,24 @@ class Metrics:
     def ingest_seconds(self, source: str, seconds: float) -> None:
         """Observe how long one webhook took to its answer."""
         self._ingest.record(source, seconds)
+
+    def spooled(self, source: str) -> None:
+        """Count one event kept in the outbox."""
+        self._spooled.add(source)
+
+    def spool_drained(self, outcome: str) -> None:
+        """Count one event that left the outbox; `outcome` is stored, duplicate or dead_lettered."""
+        self._spool_drained.add(outcome)
+
+    def spool_rejected(self, code: str) -> None:
+        """Count one event that the outbox could not keep; `code` is an ErrorCode."""
+        self._spool_rejected.add(code)
+
+    def spool_state(self, events: int, size: int, oldest_age: float) -> None:
+        """Show what the outbox holds: events, bytes, and for how long the oldest has waited, seconds."""
+        self._spool_events.put(events)
+        self._spool_size.put(size)
+        self._spool_oldest.put(oldest_age)
 
     def dispatched(self, trigger: str) -> None:
         """Count one delivery that Temporal accepted."""
@@ -143,7 +167,7 @@ class _Tally:
 
     def __init__(self, labels: tuple[str, ...]) -> None:
         self._labels = labels
-        self._values: dict[tuple[str, ...], int] = {}
+        self._values: dict[tuple[str, ...], int | float] = {}
 
     def add(self, *key: str) -> None:
         """Add one."""
@@ -153,7 +177,7 @@ class _Tally:
             key = self._admitted(key)
             self._values[key] = self._values.get(key, 0) + 1
 
-    def put(self, value: int, *key: str) -> None:
+    def put(self, value: float, *key: str) -> None:
         """Replace the number."""
         self._values[self._admitted(key)] = value
 

@@ -41,7 +41,7 @@ class MetricName:
         plain = self.name.replace(".", "_")
         if self.kind == "counter":
             return f"{plain}_total"
-        return f"{plain}_seconds" if self.unit == "s" else plain
+        return plain + {"s": "_seconds", "By": "_bytes"}.get(self.unit, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ GATEWAY_ACCEPTED = MetricName(
     "counter",
     "{event}",
     ("source", "duplicate"),
-    "Events answered 2xx, stored on the bus; duplicate is true where the bus knew the event.",
+    "Events answered 2xx, stored on the bus or in the outbox; duplicate is true where the event was known there.",
 )
 GATEWAY_REJECTED = MetricName(
     "holdfast.gateway.events.rejected", "counter", "{event}", ("source", "code"), "Requests not answered 2xx, by code."
@@ -83,6 +83,36 @@ GATEWAY_INGEST = MetricName(
     ("source",),
     "From the request's first byte in the handler to the answer.",
     LATENCY_BUCKETS,
+)
+SPOOL_EVENTS = MetricName(
+    "holdfast.spool.events",
+    "gauge",
+    "{event}",
+    (),
+    "Events in the gateway's outbox, answered 2xx and not on the bus yet.",
+)
+SPOOL_SIZE = MetricName(
+    "holdfast.spool.size", "gauge", "By", (), "Of gateway.spool.max_bytes, what the events in the outbox take."
+)
+SPOOL_OLDEST = MetricName(
+    "holdfast.spool.oldest.age",
+    "gauge",
+    "s",
+    (),
+    "How long the oldest event has been in the outbox; 0 where it is empty.",
+)
+SPOOLED = MetricName(
+    "holdfast.spool.stored", "counter", "{event}", ("source",), "Events kept in the outbox because the bus was away."
+)
+SPOOL_DRAINED = MetricName(
+    "holdfast.spool.drained",
+    "counter",
+    "{event}",
+    ("outcome",),
+    "Events that left the outbox: stored on the bus, duplicate (the bus had them), or dead_lettered.",
+)
+SPOOL_REJECTED = MetricName(
+    "holdfast.spool.rejected", "counter", "{event}", ("code",), "Events that the outbox could not keep: full or failed."
 )
 DISPATCHED = MetricName(
     "holdfast.dispatcher.started", "counter", "{delivery}", ("trigger",), "Deliveries that Temporal accepted."
@@ -148,6 +178,12 @@ METRICS = (
     GATEWAY_ACCEPTED,
     GATEWAY_REJECTED,
     GATEWAY_INGEST,
+    SPOOL_EVENTS,
+    SPOOL_SIZE,
+    SPOOL_OLDEST,
+    SPOOLED,
+    SPOOL_DRAINED,
+    SPOOL_REJECTED,
     DISPATCHED,
     UNMATCHED,
     REDELIVERED,
@@ -209,6 +245,13 @@ LOG_EVENTS = (
     LogEvent("gateway.ready", "info", (), "Events can be taken in."),
     LogEvent("gateway.stopped", "info", (), "The gateway ended as asked."),
     LogEvent("handshake.answered", "info", ("source", "handshake"), "A provider's question before it sends events."),
+    LogEvent("handshake.confirmed", "info", ("source",), "A subscription at Amazon SNS is confirmed."),
+    LogEvent(
+        "handshake.unconfirmed",
+        "error",
+        ("source", "reason"),
+        "Amazon SNS could not be asked to confirm; let it send its question again.",
+    ),
     LogEvent("handshake.unsubscribed", "warning", ("source",), "Amazon SNS says that no more events will come."),
     LogEvent("janitor.failed", "info", ("code", "reason"), "A sweep failed; the next one tries again."),
     LogEvent("janitor.purged", "info", ("from", "to", "settled"), "Settled events made room."),
@@ -218,6 +261,14 @@ LOG_EVENTS = (
     LogEvent("sample.dead_letters_open", "debug", ("code",), "The count of open cases could not be read."),
     LogEvent("sample.queue_depth", "debug", ("code",), "The depth of the queue could not be read."),
     LogEvent("schedules.applied", "info", ("schedule", "change"), "A schedule was made, changed or removed."),
+    LogEvent("spool.began", "warning", ("events",), "The bus is away: events are kept in the outbox."),
+    LogEvent("spool.dead_lettered", "error", ("dead_letter", "code"), "The bus can never take an event of the outbox."),
+    LogEvent("spool.drain_deferred", "info", ("code", "reason"), "An event of the outbox is tried again later."),
+    LogEvent("spool.drain_failed", "error", (), "A bug while the outbox was emptied; tried again."),
+    LogEvent("spool.drained", "info", ("events",), "The outbox is empty again."),
+    LogEvent("spool.failed", "error", ("code", "reason"), "The outbox cannot be used; tried again."),
+    LogEvent("spool.left", "warning", ("events",), "The gateway ended with events in its outbox, for its next start."),
+    LogEvent("spool.mended", "warning", ("events",), "The outbox can be used again."),
     LogEvent("temporal.retention_not_raised", "warning", ("days", "reason"), "Enough, but less than was asked for."),
     LogEvent("temporal.retention_raised", "info", ("from_days", "to_days"), "The namespace keeps workflows longer."),
     LogEvent("temporal.search_attributes_added", "info", ("names",), "Search attributes were missing and were made."),

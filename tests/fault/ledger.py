@@ -51,6 +51,7 @@ class LedgerClient:
     sent: dict[str, Sent] = field(default_factory=dict)
     answers: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))  # status (0: none) → count
     duplicates: int = 0
+    spooled: int = 0  # answered out of the gateway's outbox
 
     async def send_all(self, events: Iterable[Sent], *, at_once: int, deadline: float) -> None:
         """Send everything, `at_once` requests in flight, each retried until 2xx or `deadline` seconds have passed."""
@@ -89,6 +90,7 @@ class LedgerClient:
         if response.is_success:
             self.acked.add(event.event_id)
             self.duplicates += bool(response.json()["duplicate"])
+            self.spooled += bool(response.json().get("spooled"))
         return response.is_success
 
     def _write(self, fd: int, line: dict[str, object]) -> None:

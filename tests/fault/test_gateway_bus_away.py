@@ -1,4 +1,5 @@
 import asyncio
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -106,3 +107,33 @@ async def test_a_bus_that_acknowledges_before_the_disk_gets_no_events(tmp_path: 
             answer = await gateway.github(json_body(n=1))
             assert (answer.status_code, answer.json()["code"]) == (503, "bus.misconfigured")
             assert await stored(gateway.gateway) == []
+
+
+async def test_a_batch_that_a_frozen_bus_interrupts_is_stored_once_when_it_is_repeated(
+    own_nats: NatsServer, tmp_path: Path
+) -> None:
+    """No part of a batch is answered 2xx while the bus is frozen; the repeat stores every event, each once."""
+    config = "version: 1\nsources:\n  ce: {dangerous_unverified: true, event: {cloudevents: required}}\n"
+    batch = [{"specversion": "1.0", "id": str(number), "source": "/s", "type": "t"} for number in range(40)]
+    headers = {"Content-Type": "application/cloudevents-batch+json"}
+
+    async with serving(own_nats, tmp_path, config) as gateway:
+
+        async def post() -> int:
+            answer = await gateway.http.post("/hooks/ce", content=json.dumps(batch).encode(), headers=headers)
+            return answer.status_code
+
+        own_nats.send(signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            assert await post() == 503
+            assert time.monotonic() - began < 2.7
+        finally:
+            own_nats.send(signal.SIGCONT)
+
+        async def accepted() -> bool:
+            return await post() == 202
+
+        await assert_eventually(accepted, 30, "the batch is accepted")
+        events = [envelope.cloudevent for envelope, _ in await stored(gateway.gateway)]
+        assert sorted(int(event.id) for event in events if event is not None) == list(range(40))

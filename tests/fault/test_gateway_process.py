@@ -29,14 +29,17 @@ asyncio.run(run(settings, load_config(settings.config)))
 
 
 @contextlib.contextmanager
-def process(server: NatsServer, directory: Path, ports: list[int]) -> Iterator[subprocess.Popen[bytes]]:
+def process(
+    server: NatsServer, directory: Path, ports: list[int], config: str = CONFIG
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a gateway as a process of its own."""
     (directory / "github.secret").write_text(SECRET)
     (directory / "orders.secret").write_text(ORDERS_SECRET)
-    (directory / "holdfast.yaml").write_text(CONFIG)
+    (directory / "holdfast.yaml").write_text(config)
     environment = {
         "PATH": os.environ["PATH"],
         "HOLDFAST_CONFIG": str(directory / "holdfast.yaml"),
+        "HOLDFAST_DATA_DIR": str(directory / "data"),
         "HOLDFAST_GATEWAY_PORT": str(ports[0]),
         "HOLDFAST_GATEWAY_OPS_PORT": str(ports[1]),
         "NATS_URL": server.plan.url,
@@ -44,7 +47,7 @@ def process(server: NatsServer, directory: Path, ports: list[int]) -> Iterator[s
         "NATS_PASSWORD": server.plan.password,
         "NATS_MONITOR_URL": server.plan.monitor_url,
     }
-    with (directory / "gateway.log").open("wb") as log:
+    with (directory / "gateway.log").open("ab") as log:
         child = subprocess.Popen([sys.executable, "-c", RUN], env=environment, stdout=log, stderr=log)
     try:
         yield child

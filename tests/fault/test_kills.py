@@ -1,7 +1,7 @@
 """SIGKILL of every process, alone and together, with events in flight: nothing answered 2xx is lost or doubled."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -35,6 +35,7 @@ triggers:
     on: github
     when: event.data.refused
     run: {{http: {{url: "{sink}/gone"}}}}
+gateway: {{on_unavailable: {on_unavailable}}}
 bus:
   streams:
     events: {{max_bytes: 64MiB}}
@@ -54,14 +55,14 @@ class Lab:
 
 
 @pytest.fixture
-async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
-    """Start the whole stack as `holdfast up` does, on free ports."""
+async def lab(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Lab]:
+    """Start the whole stack as `holdfast up` does, on free ports; the parameter is `on_unavailable`."""
     sink_log = tmp_path / "sink.jsonl"
     sink = Sink(log=sink_log, standing={"/gone": Reply(410)})
     await sink.start()
     (tmp_path / "secret").write_text(SECRET)
     config = tmp_path / "holdfast.yaml"
-    config.write_text(CONFIG.format(sink=sink.url))
+    config.write_text(CONFIG.format(sink=sink.url, on_unavailable=getattr(request, "param", "reject")))
     stack = EmbeddedStack(tmp_path / "data", config)
     try:
         await stack.start()
@@ -78,14 +79,43 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
 )
 async def test_no_event_is_lost_or_doubled_when_processes_are_killed(lab: Lab, victims: tuple[str, ...]) -> None:
     """With 300 events in flight and the victims killed twice, every 2xx ends in exactly one workflow and outcome."""
+
+    async def kill() -> None:
+        await asyncio.gather(*(lab.stack.kill(name) for name in victims))
+
+    await _send_and_kill(lab, kill)
+    await _judge(lab)
+
+
+@pytest.mark.parametrize("lab", ["spool"], indirect=True)
+@pytest.mark.parametrize("gateway_too", [False, True], ids=["nats", "nats, then gateway"])
+async def test_no_event_of_the_outbox_is_lost_or_doubled(lab: Lab, gateway_too: bool) -> None:
+    """With an outbox the same holds, also when the gateway dies with events in it; NATS alone is seen by no sender."""
+
+    async def kill() -> None:
+        before = lab.client.spooled
+        await lab.stack.kill("nats")
+        await assert_eventually(lambda: _spooled_more(lab, before), within=30, why="events go to the outbox")
+        if gateway_too:
+            await lab.stack.kill("gateway")
+
+    await _send_and_kill(lab, kill)
+    if not gateway_too:
+        assert set(lab.client.answers) == {202}, lab.client.answers
+    await _judge(lab)
+
+
+async def _send_and_kill(lab: Lab, kill: Callable[[], Awaitable[None]]) -> None:
     events = [make_event(number, refused=number % 10 == 0) for number in range(EVENTS)]
     sending = asyncio.create_task(lab.client.send_all(events, at_once=32, deadline=150))
     for share in (0.1, 0.5):
         await assert_eventually(partial(_reached, lab, share), within=100, why=f"{share:.0%} are sent")
-        await asyncio.gather(*(lab.stack.kill(name) for name in victims))
+        await kill()
     await sending
     assert len(lab.client.acked) == EVENTS
 
+
+async def _judge(lab: Lab) -> None:
     for name in lab.stack.names:
         await lab.stack.wait_ready(name)
     client = await Client.connect(lab.stack.temporal_address)
@@ -97,6 +127,10 @@ async def test_no_event_is_lost_or_doubled_when_processes_are_killed(lab: Lab, v
         verify(lab.client, await read_witnesses(client, bus, lab.sink_log))
     finally:
         await bus.close()
+
+
+async def _spooled_more(lab: Lab, before: int) -> bool:
+    return lab.client.spooled > before
 
 
 async def _reached(lab: Lab, share: float) -> bool:

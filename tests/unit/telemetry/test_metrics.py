@@ -23,6 +23,12 @@ EXPOSED = {
     "holdfast_gateway_ingest_duration_seconds",
     "holdfast_gateway_requests_total",
     "holdfast_queue_depth",
+    "holdfast_spool_drained_total",
+    "holdfast_spool_events",
+    "holdfast_spool_oldest_age_seconds",
+    "holdfast_spool_rejected_total",
+    "holdfast_spool_size_bytes",
+    "holdfast_spool_stored_total",
 }
 
 
@@ -122,6 +128,10 @@ def _used() -> Metrics:
     metrics.accepted("github", False)
     metrics.rejected("", "source.unknown")
     metrics.ingest_seconds("github", 0.003)
+    metrics.spool_state(2, 3_000, 1.5)
+    metrics.spooled("github")
+    metrics.spool_drained("stored")
+    metrics.spool_rejected("spool.full")
     metrics.dispatched("receipt")
     metrics.unmatched("github")
     metrics.dead_lettered("receipt", "delivery", "target.refused")
