@@ -1,4 +1,4 @@
-"""`on_unavailable: spool` while the outbox itself is in trouble: 503 within the deadline, never 500; it mends itself."""
+"""`on_unavailable: spool` while the outbox itself is in trouble: 503 in time, never 500, and it mends itself."""
 
 import asyncio
 import resource
