@@ -1,17 +1,11 @@
 """`on_unavailable: spool` against a real NATS that is killed, frozen, away: what is answered 2xx reaches the stream."""
 
 import asyncio
-import contextlib
-import itertools
 import signal
-import sqlite3
-import threading
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -22,16 +16,14 @@ from holdfast.bus.lookup import find_dead_letters
 from holdfast.bus.streams import EVENTS
 from holdfast.domain.events import decode_envelope
 from holdfast.embedded.servers import free_ports
-from holdfast.errors import RejectedInput
 from tests import servers
 from tests.conftest import assert_eventually
 from tests.fault.test_gateway_process import process
-from tests.gateways import CONFIG, Running, github_headers, json_body, serving, stored
+from tests.gateways import CONFIG, json_body, serving, stored
 from tests.servers import NatsServer
+from tests.spools import SPOOL, Senders, emptied, spooled, spooling
 
 pytestmark = pytest.mark.fault
-
-SPOOL = CONFIG + "gateway: {on_unavailable: spool}\n"
 
 
 @pytest.fixture
@@ -39,30 +31,6 @@ def own_nats(tmp_path: Path) -> Iterator[NatsServer]:
     """Start a nats-server that the test may stop."""
     with servers.nats(tmp_path) as server:
         yield server
-
-
-async def emptied(gateway: Running, within: float = 30.0) -> None:
-    """Wait until the bus is back and the outbox is empty."""
-
-    async def is_empty() -> bool:
-        body = (await gateway.ops.get("/healthz/ready")).json()
-        return bool(body.get("bus") == "ready" and body["outbox"]["events"] == 0)
-
-    await assert_eventually(is_empty, within, "the outbox is brought to the bus")
-
-
-@contextlib.asynccontextmanager
-async def spooling(server: NatsServer, directory: Path, config: str = SPOOL) -> AsyncIterator[Running]:
-    """Serve with the bus verified: a gateway with an outbox is ready before that."""
-    async with serving(server, directory, config) as gateway:
-        await emptied(gateway)
-        yield gateway
-
-
-async def spooled(gateway: Running, delivery: str) -> None:
-    """Send one event and have it answered out of the outbox."""
-    answer = await gateway.github(json_body(delivery=delivery), delivery)
-    assert (answer.status_code, answer.json().get("spooled")) == (202, True), answer.text
 
 
 async def test_an_outage_is_nothing_to_the_sender(own_nats: NatsServer, tmp_path: Path) -> None:
@@ -122,69 +90,6 @@ async def test_it_starts_without_a_bus_and_accepts(own_nats: NatsServer, tmp_pat
         assert [envelope.id.partition(".")[0] for envelope, _ in await stored(gateway.gateway)] == ["early"]
 
 
-async def test_a_full_outbox_is_503_and_recovers(own_nats: NatsServer, tmp_path: Path) -> None:
-    """Past max_bytes: 503 spool.full and not ready; what lies there is a duplicate; drained, it takes events again."""
-    config = CONFIG + "gateway: {on_unavailable: spool, spool: {max_bytes: 64KiB}}\n"
-    async with spooling(own_nats, tmp_path, config) as gateway:
-        own_nats.kill()
-        taken = 0
-        while (answer := await gateway.github(json_body(n=taken, pad="x" * 4_000), f"n-{taken}")).status_code == 202:
-            taken += 1
-        assert 8 < taken < 16
-        assert (answer.status_code, answer.json()["code"]) == (503, "spool.full")
-        assert 5 <= int(answer.headers["retry-after"]) <= 30
-        assert (await gateway.http.get("/healthz/ready")).status_code == 503
-        assert (await gateway.github(json_body(n=0, pad="x" * 4_000), "n-0")).json()["duplicate"] is True
-        own_nats.start()
-        await emptied(gateway)
-        assert len(await stored(gateway.gateway)) == taken
-        own_nats.kill()
-        await spooled(gateway, "again")
-
-
-async def test_a_locked_file_is_503_and_recovers(own_nats: NatsServer, tmp_path: Path) -> None:
-    """While somebody else holds the database: 503 within the deadline, never 500; released, 202 again."""
-    async with spooling(own_nats, tmp_path, SPOOL) as gateway:
-        own_nats.kill()
-        await spooled(gateway, "before")
-        other = sqlite3.connect(tmp_path / "data" / "spool" / FILE, isolation_level=None)
-        other.execute("BEGIN EXCLUSIVE")
-        began = time.monotonic()
-        answers = await asyncio.gather(*(gateway.github(json_body(n=n), f"l-{n}") for n in range(20)))
-        assert time.monotonic() - began < 2.5
-        assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(503, "spool.failed")}
-        assert (await gateway.http.get("/healthz/ready")).status_code == 503
-        other.execute("ROLLBACK")
-        other.close()
-        await gateway.ready()
-        await spooled(gateway, "l-0")
-
-
-async def test_a_file_that_is_replaced_is_noticed(own_nats: NatsServer, tmp_path: Path) -> None:
-    """Garbage in the file's place: 503, never 500, and never a 202 into a file nobody finds; mended, all is there."""
-    file = tmp_path / "data" / "spool" / FILE
-    async with spooling(own_nats, tmp_path, SPOOL) as gateway:
-        own_nats.kill()
-        await spooled(gateway, "before")
-        kept = file.with_name("kept")
-        file.rename(kept)
-        file.write_bytes(b"no database " * 1_000)
-        for number in range(3):
-            answer = await gateway.github(json_body(n=number), f"g-{number}")
-            assert (answer.status_code, answer.json()["code"]) == (503, "spool.failed")
-        own_nats.start()
-
-        async def by_the_bus() -> bool:
-            return (await gateway.github(json_body(n=4), "g-4")).status_code == 202
-
-        await assert_eventually(by_the_bus, why="the bus takes events whatever the outbox is")
-        kept.rename(file)
-        await emptied(gateway)
-        ids = [envelope.id.partition(".")[0] for envelope, _ in await stored(gateway.gateway)]
-        assert {"before", "g-4"} <= set(ids)
-        assert len(ids) == len(set(ids))  # g-0 was answered 503 and may be there: its outcome was not known
-
-
 async def test_what_was_published_and_not_removed_is_published_again(
     own_nats: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,29 +117,6 @@ async def test_what_was_published_and_not_removed_is_published_again(
         order = [envelope.id.partition(".")[0] for envelope, _ in await stored(gateway.gateway)]
         assert order == ["p-0", "p-1", "p-2"]
         assert 'holdfast_spool_drained_total{outcome="duplicate"}' in (await gateway.ops.get("/metrics")).text
-
-
-async def test_a_disk_that_hangs_is_503_within_the_deadline(
-    own_nats: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A commit that does not end: 503 spool.failed in 2.5 s, and only the outbox's thread waits; health answers."""
-    answering, write = threading.Event(), OutboxFile.write
-
-    def hanging(file: OutboxFile, *args: Any) -> list[Verdict]:
-        assert answering.wait(20)
-        return write(file, *args)
-
-    async with spooling(own_nats, tmp_path) as gateway:
-        monkeypatch.setattr(OutboxFile, "write", hanging)
-        own_nats.kill()
-        began = time.monotonic()
-        waiting = asyncio.create_task(gateway.github(json_body(n=1), "n-1"))
-        assert (await gateway.http.get("/healthz/live")).status_code == 200
-        answer = await waiting
-        assert 2 < time.monotonic() - began < 3
-        assert (answer.status_code, answer.json()["code"]) == (503, "spool.failed")
-        answering.set()
-        await spooled(gateway, "n-1")
 
 
 async def test_a_full_bus_is_bridged(own_nats: NatsServer, tmp_path: Path) -> None:
@@ -297,48 +179,6 @@ async def test_a_bus_that_somebody_must_mend_is_not_hidden(tmp_path: Path) -> No
             await assert_eventually(says_why)
             answer = await gateway.github(json_body(n=1))
             assert (answer.status_code, answer.json()["code"]) == (503, "bus.misconfigured")
-
-
-async def test_a_second_gateway_on_the_same_outbox_is_refused(own_nats: NatsServer, tmp_path: Path) -> None:
-    """The directory belongs to one process; a second one does not start, and takes no port."""
-    async with serving(own_nats, tmp_path, SPOOL):
-        with pytest.raises(RejectedInput, match="in use by another gateway"):
-            async with serving(own_nats, tmp_path, SPOOL):
-                pass
-
-
-@dataclass
-class Senders:
-    """Senders that each send one event after the other, and note what was answered 202."""
-
-    http: httpx.AsyncClient
-    acked: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-
-    async def send(self, name: str) -> None:
-        """Send until the gateway is gone."""
-        with contextlib.suppress(httpx.TransportError):
-            for number in itertools.count():
-                body = json_body(worker=name, number=number)
-                headers = github_headers(body, f"{name}-{number}")
-                answer = await self.http.post("/hooks/github", content=body, headers=headers)
-                assert answer.status_code in {202, 503}
-                if answer.status_code == 202:
-                    self.acked[name].append(number)
-
-    async def more(self, events: int) -> None:
-        """Wait until so many more are accepted."""
-        floor = sum(map(len, self.acked.values())) + events
-
-        async def enough() -> bool:
-            return sum(map(len, self.acked.values())) >= floor
-
-        await assert_eventually(enough, 30, f"{floor} events are accepted")
-
-    async def bus_ready(self) -> bool:
-        """Whether the gateway has a bus."""
-        with contextlib.suppress(httpx.TransportError):
-            return bool((await self.http.get("/healthz/ready")).json().get("bus") == "ready")
-        return False
 
 
 async def test_nothing_answered_is_lost_when_bus_and_gateway_die(own_nats: NatsServer, tmp_path: Path) -> None:
