@@ -24,12 +24,12 @@ time.sleep(300)
 
 def running(pid: int) -> bool:
     """Whether a process runs; a zombie does not."""
+    state = Path(f"/proc/{pid}/stat")
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+        return not state.exists() or state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):  # it may also end between two looks
         return False
-    state = Path(f"/proc/{pid}/stat")
-    return not state.exists() or state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def start_parent(log: Path, guard: Guard) -> subprocess.Popen[bytes]:
