@@ -14,7 +14,7 @@ app = typer.Typer(add_completion=False)
 def demo() -> None:
     """Play the main job against a fresh stack and check every step: deliver, retry, dead-letter, redrive, recover.
 
-    It runs on free ports in a temporary directory, touches nothing else, and takes about a minute. Exit code 1 where
+    It runs on free ports in a temporary directory, touches nothing else, and takes about 15 seconds. Exit code 1 where
     anything is not as promised.
     """
     from holdfast.cli.demo.play import play  # noqa: PLC0415 - `--help` must not load the servers' code
