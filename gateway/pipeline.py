@@ -16,12 +16,13 @@ Every step either returns the next type or raises one of `holdfast/errors.py`, w
 from dataclasses import dataclass
 from functools import partial
 
-from gateway.authenticate import authenticate, refuse_unknown
+from gateway.authenticate import Published, authenticate, refuse_unknown
 from gateway.batches import store_all
 from gateway.certificates import Certificates
 from gateway.cloudevents import unwrap
 from gateway.confirm import Confirm
 from gateway.identify import identify
+from gateway.key_sets import KeySets
 from gateway.limits import UNKNOWN_CAP
 from gateway.problems import Answer
 from gateway.publish import Store
@@ -56,11 +57,11 @@ class BatchReceipt:
 class Pipeline:
     """The steps with what they need."""
 
-    def __init__(self, store: Store, clock: Clock, confirm: Confirm) -> None:
+    def __init__(self, store: Store, clock: Clock, confirm: Confirm, key_sets: KeySets | None = None) -> None:
         self._store = store
         self._receiver = Receiver(clock)
         self._confirm = confirm
-        self._certificates = Certificates(clock)
+        self._published = Published(Certificates(clock), key_sets or KeySets(clock))
 
     async def accept(
         self, route: Route, path_params: dict[str, str], scope: Scope, receive_event: Receive
@@ -90,7 +91,7 @@ class Pipeline:
             return answer
         if raw.signed.method not in route.methods:  # a GET or OPTIONS that asked nothing
             raise method_not_allowed(route)
-        authentic = await authenticate(raw, route.verifier, self._certificates)
+        authentic = await authenticate(raw, route.verifier, self._published)
         if (answer := greet(proven=True)) is not None:
             return answer
         normal = unwrap(authentic, route.kept, route.cloudevents)

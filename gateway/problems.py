@@ -15,6 +15,7 @@ _STATUS = {
     ErrorCode.SIGNATURE_MISSING: HTTPStatus.UNAUTHORIZED,
     ErrorCode.SIGNATURE_INVALID: HTTPStatus.UNAUTHORIZED,
     ErrorCode.SIGNATURE_STALE: HTTPStatus.UNAUTHORIZED,
+    ErrorCode.CLIENT_NOT_ALLOWED: HTTPStatus.FORBIDDEN,
     ErrorCode.SOURCE_UNKNOWN: HTTPStatus.NOT_FOUND,
     ErrorCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
     ErrorCode.REQUEST_METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,
@@ -66,6 +67,8 @@ def _detail(error: HoldfastError, status: HTTPStatus) -> str:
     """Say what the sender can use; why a dependency failed is for the log."""
     if error.code in _UNPROVEN:
         return UNPROVEN
+    if error.code is ErrorCode.CLIENT_NOT_ALLOWED:
+        return "Requests from this address are not accepted."
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return "Something went wrong here; the event was not stored."
     if status == HTTPStatus.SERVICE_UNAVAILABLE:

@@ -16,6 +16,7 @@ from gateway.app import WebhookApp, ops_app
 from gateway.confirm import Confirm, SubscriptionConfirmer
 from gateway.drain import Drain
 from gateway.hooks import Hooks
+from gateway.key_sets import KeySets
 from gateway.limits import DRAIN
 from gateway.pipeline import Pipeline
 from gateway.publish import BusStore, Store
@@ -68,8 +69,9 @@ class Gateway:
             self._drain = Drain(self.outbox, publisher, self.bus, self.readiness, metrics)
             if loaded.config.gateway.on_unavailable == "spool":
                 store = BusOrOutbox(publisher, self.readiness, self.outbox, metrics)
-        routes = Routes(loaded.config.sources, Secrets(loaded.file.resolve().parent))
-        pipeline = Pipeline(store, clock, self._confirm)
+        routes = Routes(loaded.config.sources, Secrets(loaded.file.resolve().parent), loaded.config.gateway.proxies)
+        self._key_sets = KeySets(clock, routes.key_sets)
+        pipeline = Pipeline(store, clock, self._confirm, self._key_sets)
         hooks = Hooks(routes, pipeline, metrics, clock)
         self._web = server_of(WebhookApp(hooks, routes, self.readiness))
         self._ops = server_of(ops_app(self.readiness, metrics))
@@ -85,6 +87,7 @@ class Gateway:
         web_socket, ops_socket = await self._claim()
         await self.bus.start()
         keeping = [asyncio.create_task(self.readiness.keep(), name="readiness")]
+        keeping.append(asyncio.create_task(self._key_sets.keep(), name="key sets"))
         if self._drain is not None:
             keeping.append(asyncio.create_task(self._drain.keep(), name="outbox"))
         serving = [
@@ -104,6 +107,7 @@ class Gateway:
             await asyncio.gather(*keeping, return_exceptions=True)
             await self._close_outbox()
             await self._confirm.close()
+            await self._key_sets.close()
             await self.bus.close()
             await _stop(self._ops, serving[1])
             log.info("gateway.stopped")

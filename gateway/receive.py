@@ -59,7 +59,7 @@ class Receiver:
         path: str = scope["raw_path"].decode("latin-1")
         query: bytes = scope["query_string"]
         urls = _urls(headers, path, query)
-        signed = SignedRequest(tuple(headers), body, scope["method"], path, urls, query.decode("latin-1"))
+        signed = SignedRequest(tuple(headers), body, scope["method"], path, urls, query.decode("latin-1"), _peer(scope))
         return RawRequest(signed, path_params, query, self._clock.now())
 
     def release(self, raw: RawRequest) -> None:
@@ -90,6 +90,11 @@ class Receiver:
             raise too_large(cap)
         if self.held > self._limit:
             raise Unavailable(ErrorCode.NOT_READY, "too many large requests at once")
+
+
+def _peer(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def _length(value: bytes) -> int:

@@ -11,9 +11,11 @@ from urllib.parse import unquote
 from gateway.cloudevents import Acceptance
 from gateway.handshakes import Greeter, greeter
 from gateway.problems import Answer
+from holdfast.domain.clients import Proxies
 from holdfast.domain.expressions import EVENT, Expression
 from holdfast.domain.handshakes import handshakes_of
 from holdfast.domain.presets import Preset, preset_of, verifier_of
+from holdfast.domain.schemes import KeySet
 from holdfast.domain.signatures import Verifier
 from holdfast.domain.sources import DEFAULT_HEADERS, EventConfig, RespondConfig, SourceConfig
 from holdfast.errors import ErrorCode, RejectedInput
@@ -67,11 +69,11 @@ class Route:
 class Routes:
     """Finds the source of a path: fixed paths by look-up, those with `{parts}` in the order of the file."""
 
-    def __init__(self, sources: Mapping[str, SourceConfig], secrets: Secrets) -> None:
+    def __init__(self, sources: Mapping[str, SourceConfig], secrets: Secrets, proxies: Proxies | None = None) -> None:
         self._fixed: dict[bytes, Route] = {}
         self._patterns: list[tuple[re.Pattern[str], Route]] = []
         for name, config in sources.items():
-            route = compile_route(name, config, secrets)
+            route = compile_route(name, config, secrets, proxies)
             if route.path_names:
                 self._patterns.append((_pattern(name, route.path), route))
             else:
@@ -89,6 +91,12 @@ class Routes:
                     return candidate, {key: unquote(value) for key, value in match.groupdict().items()}
         return None
 
+    @property
+    def key_sets(self) -> frozenset[KeySet]:
+        """Every key set that a source needs fetched."""
+        wanted = (route.verifier.fetches for route in self if route.verifier is not None)
+        return frozenset(one for one in wanted if one is not None)
+
     def __iter__(self) -> Iterator[Route]:
         yield from self._fixed.values()
         yield from (route for _, route in self._patterns)
@@ -100,7 +108,7 @@ def method_not_allowed(route: Route) -> RejectedInput:
     return RejectedInput(ErrorCode.REQUEST_METHOD_NOT_ALLOWED, text)
 
 
-def compile_route(name: str, config: SourceConfig, secrets: Secrets) -> Route:
+def compile_route(name: str, config: SourceConfig, secrets: Secrets, proxies: Proxies | None = None) -> Route:
     """Compile one source. Raises RejectedInput `config.invalid` naming the source."""
     preset = preset_of(config.verify) if config.verify is not None else None
     signed: frozenset[str] = preset.scheme.signed_parts if preset is not None else frozenset()
@@ -113,7 +121,7 @@ def compile_route(name: str, config: SourceConfig, secrets: Secrets) -> Route:
         methods=frozenset(config.methods),
         max_body=int(config.max_body),
         preset=preset,
-        verifier=_verifier(name, config, preset, secrets),
+        verifier=_verifier(name, config, secrets, proxies),
         kept=_kept(config, preset),
         id=_expression(event, "id"),
         id_is_signed=event.id is not None
@@ -143,12 +151,12 @@ def reads_only_signed(expression: str, signed: frozenset[str]) -> bool:
     return True
 
 
-def _verifier(name: str, config: SourceConfig, preset: Preset | None, secrets: Secrets) -> Verifier | None:
-    if preset is None or config.verify is None:
+def _verifier(name: str, config: SourceConfig, secrets: Secrets, proxies: Proxies | None) -> Verifier | None:
+    if config.verify is None:
         return None
     try:
         values = [secrets.resolve(reference).get_secret_value() for reference in config.verify.secrets]
-        return verifier_of(config.verify, values)
+        return verifier_of(config.verify, values, proxies)
     except RejectedInput as error:
         raise RejectedInput(ErrorCode.CONFIG_INVALID, f"sources.{name}.verify.secrets: {error.message}") from error
 

@@ -23,6 +23,7 @@ class ErrorCode(StrEnum):
     SIGNATURE_MISSING = "signature.missing"
     SIGNATURE_INVALID = "signature.invalid"
     SIGNATURE_STALE = "signature.stale"
+    CLIENT_NOT_ALLOWED = "client.not_allowed"
     IDENTITY_FAILED = "identity.failed"
     ENVELOPE_INVALID = "envelope.invalid"
     CONFIG_INVALID = "config.invalid"

@@ -79,8 +79,8 @@ class Sender:
         headers |= {key.lower(): value for key, value in wish.headers.items()}
         body = wish.body if wish.body is not None else sample_body(preset, wish.type, chosen, now)
         url = self.gateway.rstrip("/") + self._route(wish.path)
-        if verify is not None and preset is not None:
-            if not verify.secrets:
+        if verify is not None and preset is not None and preset.scheme.proof != "address":
+            if not verify.secrets and preset.scheme.proof == "signature":
                 raise RejectedInput(ErrorCode.CONFIG_INVALID, f"only {verify.preset} itself can sign its messages")
             key = self.secrets.resolve(verify.secrets[0]).get_secret_value()
             headers |= verifier_of(verify, [key]).sign(SignedRequest.of(headers, body, method, url), now, chosen)
@@ -96,7 +96,7 @@ def takes_id(source: SourceConfig) -> bool:
     if source.verify is None or source.event.id is not None:
         return False
     preset = preset_of(source.verify)
-    return preset.id_header is not None or preset.scheme.headers[0].id is not None
+    return preset.id_header is not None or any(names.id for names in preset.scheme.headers[:1])
 
 
 def sample_body(preset: Preset | None, event_type: str | None, event_id: str, now: datetime) -> bytes:
@@ -113,7 +113,7 @@ def sample_body(preset: Preset | None, event_type: str | None, event_id: str, no
         }
     else:
         sample = {"type": event_type or "test.event", "data": {"id": event_id}}
-        kind, _, name = ((preset and preset.scheme.headers[0].timestamp) or "").partition(":")
+        kind, _, name = ((preset and preset.scheme.timestamp_place) or "").partition(":")
         if kind == "json" and "." not in name:
             sample[name] = int(now.timestamp() * 1_000)
     return json.dumps(sample).encode()

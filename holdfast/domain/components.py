@@ -72,6 +72,23 @@ class Components:
         except UnicodeEncodeError:
             return None
 
+    def present(self, path: str) -> bool:
+        """Whether anything but null stands at a dotted path of the body, in any element where it says `+`."""
+        head, plus, rest = path.partition(".+.")
+        found = walk(self.json(), head.split("."))
+        if not plus:
+            return found is not MISSING and found is not None
+        elements = found if isinstance(found, list) else []
+        inside = (walk(element, rest.split(".")) for element in elements)
+        return any(one is not MISSING and one is not None for one in inside)
+
+    def texts(self, path: str, limit: int) -> list[bytes]:
+        """Return the list of texts at a path of the body; nothing where it is another thing, or longer than that."""
+        found = walk(self.json(), path.split("."))
+        if not isinstance(found, list) or len(found) > limit or not all(isinstance(one, str) for one in found):
+            return []
+        return [one.encode("utf-8", "replace") for one in found]
+
     def json(self) -> Any:
         """Return the body as JSON, whatever its type says; MISSING where it is none or names a key twice."""
         if self._json is None:

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from holdfast.domain.clients import Cidr, ForwardedHeader, Proxies, read_network
 from holdfast.domain.quantities import Size
 
 MIB = 1_048_576
@@ -38,4 +39,19 @@ class GatewayConfig(BaseModel):
         " outbox. Give every"
         " gateway a data directory of its own (`HOLDFAST_DATA_DIR`) on a disk that survives a restart.",
     )
+    trusted_proxies: tuple[Cidr, ...] = Field(
+        default=(),
+        description="Networks (CIDR) of the proxies before the gateway: what they say of their own client counts, for"
+        " `allow_ips` and preset mtls. The danger: whoever can reach the gateway from such an address can say anything;"
+        " the proxies must overwrite or extend these headers and never pass a client's own on.",
+    )
+    forwarded_header: ForwardedHeader = Field(
+        default="x-forwarded-for",
+        description="The header in which trusted proxies name their client. The other one is not looked at.",
+    )
     spool: SpoolConfig = Field(default=SpoolConfig(), description="The outbox of `on_unavailable: spool`.")
+
+    @property
+    def proxies(self) -> Proxies:
+        """The trusted proxies, as the verification asks for them."""
+        return Proxies(tuple(map(read_network, self.trusted_proxies)), self.forwarded_header)

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Mapping
 
 from holdfast.domain.components import Components
+from holdfast.domain.schemes import Place
 
 Template = tuple[tuple[bytes, str | None], ...]
 
@@ -94,13 +95,10 @@ def _plain(part: str, components: Components) -> bytes | None:
 
 
 def _field(part: str, components: Components) -> bytes | None:
-    kind, _, name = part.partition(":")
-    if kind == "header":
-        values = components.request.header(name.lower())
-        return values[0] if len(values) == 1 else None
-    optional = name.endswith("?")
-    value = components.json_text(name.removesuffix("?"))
-    return b"" if value is None and optional else value
+    values = components.values(Place.of(part.removesuffix("?")))
+    if len(values) > 1:
+        return None
+    return values[0] if values else (b"" if part.endswith("?") else None)
 
 
 def signed_form(components: Components) -> bytes | None:

@@ -253,6 +253,10 @@ LOG_EVENTS = (
         "Amazon SNS could not be asked to confirm; let it send its question again.",
     ),
     LogEvent("handshake.unsubscribed", "warning", ("source",), "Amazon SNS says that no more events will come."),
+    LogEvent("certificate.not_trusted", "warning", ("url",), "A sender named a certificate that is not its own."),
+    LogEvent(
+        "key_set.unavailable", "warning", ("url", "reason"), "An issuer's keys could not be fetched; tried again."
+    ),
     LogEvent("janitor.failed", "info", ("code", "reason"), "A sweep failed; the next one tries again."),
     LogEvent("janitor.purged", "info", ("from", "to", "settled"), "Settled events made room."),
     LogEvent("request.abandoned", "info", ("source",), "The sender left before the answer."),
