@@ -3,13 +3,16 @@
 Flow: certificates → **trust** → authenticate. That it is valid now is judged with each request, by `signing_keys.py`.
 """
 
+import contextlib
 import re
+import ssl
+import warnings
 from datetime import datetime
-from pathlib import Path
 
 import certifi
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509 import DNSName, SubjectAlternativeName
 from cryptography.x509.oid import NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
@@ -41,9 +44,21 @@ class Trust:
 
     def _roots(self) -> Store:
         if self._store is None:
-            raw = self._given if self._given is not None else Path(certifi.where()).read_bytes()
-            self._store = Store(x509.load_pem_x509_certificates(raw))
+            given = self._given
+            self._store = Store(x509.load_pem_x509_certificates(given) if given is not None else _public_roots())
         return self._store
+
+
+def _public_roots() -> list[x509.Certificate]:
+    """Return the roots that the web believes; an odd one among them (a negative serial number) is left out."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(certifi.where())
+    roots = []
+    for der in context.get_ca_certs(binary_form=True):
+        with warnings.catch_warnings(), contextlib.suppress(ValueError, CryptographyDeprecationWarning):
+            warnings.simplefilter("error", CryptographyDeprecationWarning)
+            roots.append(x509.load_der_x509_certificate(der))
+    return roots
 
 
 def _names(leaf: x509.Certificate) -> list[str]:
