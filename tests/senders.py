@@ -39,9 +39,13 @@ DESCRIBED = {
         signed="{method}{path}?{query}{header:X-More}{body}",
     ),
 }
+DESCRIBED |= {
+    name: VerifyConfig(preset=name, secrets=("env:X",), issuers=("me",), audiences=("you",))
+    for name in ("google-pubsub", "eventgrid-entra")
+}
 CONNECTED = {"mtls", "ip-allow-list"}
 """Presets by which nothing is sent: the connection is the proof."""
-SENDERS = sorted([*PRESETS, *DESCRIBED])
+SENDERS = sorted({*PRESETS, *DESCRIBED})
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ def _receiver(scheme: Scheme, secrets: tuple[str, ...], tolerance: timedelta) ->
 
 def scheme_of(name: str) -> Scheme:
     """Return the scheme of a preset, also of those that a configuration describes."""
-    return PRESETS[name].scheme if name in PRESETS else preset_of(DESCRIBED[name]).scheme
+    return preset_of(DESCRIBED[name]).scheme if name in DESCRIBED else PRESETS[name].scheme
 
 
 @functools.cache

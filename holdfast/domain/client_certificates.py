@@ -133,6 +133,10 @@ def _der(text: str) -> x509.Certificate:
     return x509.load_der_x509_certificate(base64.b64decode(text, validate=True))
 
 
+def _unquoted(text: str) -> str:
+    return text[1:-1] if text.startswith('"') else text
+
+
 def _from_envoy(text: str) -> Forwarded | None:
     """Read the last element, which the proxy that we trust has added itself."""
     fields: dict[str, list[str]] = {}
@@ -143,7 +147,7 @@ def _from_envoy(text: str) -> Forwarded | None:
             return None
         if ended:
             fields = {}
-        fields.setdefault(match[1].lower(), []).append(re.sub(r"\\(.)", r"\1", match[2].strip('"')))
+        fields.setdefault(match[1].lower(), []).append(re.sub(r"\\(.)", r"\1", _unquoted(match[2])))
         ended, position = match[3] == ",", match.end()
     if any(len(fields.get(name, ())) > 1 for name in ("hash", "cert", "chain", "subject")) or ended:
         return None

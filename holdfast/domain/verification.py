@@ -29,7 +29,18 @@ SignatureAlgorithm = Literal[
 ]
 
 _DESCRIBED = frozenset(
-    {"header", "algorithm", "encoding", "prefix", "signed", "timestamp", "id_header", "separator", "key_format"}
+    {
+        "header",
+        "algorithm",
+        "encoding",
+        "prefix",
+        "signed",
+        "timestamp",
+        "id_header",
+        "separator",
+        "key_format",
+        "dangerous_unsigned_body",
+    }
 )
 _FETCHED = frozenset({"issuers", "audiences", "claims", "jwks_url", "jwks_hosts"})
 _JWT = _FETCHED | {"header", "algorithms", "body_claim", "max_age"}
@@ -134,6 +145,11 @@ class VerifyConfig(BaseModel):
     )
     id_header: str | None = Field(
         default=None, description="hmac, custom: the header (or kv:, query:, form:, json:) that {id} stands for."
+    )
+    dangerous_unsigned_body: bool = Field(
+        default=False,
+        description="hmac, custom: the sender signs only some fields, so `signed` names none of {body}, {form} and"
+        " {crc32}. The danger: who has seen one signed request can send another body with it.",
     )
     key_format: Literal["text", "hex", "base64", "standard-webhooks", "public"] | None = Field(
         default=None,
@@ -240,8 +256,11 @@ class VerifyConfig(BaseModel):
     def _template_is_sound(self) -> "VerifyConfig":
         if self.preset not in {"hmac", "custom"}:
             return self
-        if not any(part in self.signed for part in _BODY):
-            raise ValueError("`signed` must contain {body}, or the body could be exchanged unnoticed")
+        if not self.dangerous_unsigned_body and not any(part in self.signed for part in _BODY):
+            raise ValueError(
+                "`signed` must contain {body}, or the body could be exchanged unnoticed; where the sender signs only"
+                " some of it, say `dangerous_unsigned_body: true`"
+            )
         if strays := stray_places(self.signed):
             raise ValueError(f"`signed` names {', '.join(strays)}; known are {', '.join(PARTS)}")
         if self.algorithm.startswith("plain-") and "{secret}" not in self.signed:
