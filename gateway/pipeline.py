@@ -27,9 +27,9 @@ from gateway.limits import UNKNOWN_CAP
 from gateway.problems import Answer
 from gateway.publish import Store
 from gateway.receive import Receive, Receiver, Scope, check_head
-from gateway.requests import RawRequest
+from gateway.requests import NormalRequest, RawRequest
 from gateway.routes import Route, method_not_allowed
-from gateway.tracing import incoming_trace
+from gateway.tracing import event_trace, incoming_trace
 from holdfast.clock import Clock
 from holdfast.domain.events import Envelope
 from holdfast.errors import RejectedInput
@@ -52,6 +52,23 @@ class BatchReceipt:
     """Events that are all stored, in the order of their batch."""
 
     receipts: tuple[Receipt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The trace of a request. Where no header named one, a CloudEvent that carries its own goes on in that."""
+
+    traceparent: str
+    tracestate: str | None
+    of_sender: bool
+
+    def of(self, normal: NormalRequest) -> tuple[str, str | None]:
+        """Return the trace of one event."""
+        if not self.of_sender and normal.cloudevent is not None:
+            parent, state = event_trace(normal.cloudevent.extensions)
+            if parent is not None:
+                return parent, state
+        return self.traceparent, self.tracestate
 
 
 class Pipeline:
@@ -79,13 +96,11 @@ class Pipeline:
             raw = await self._receiver.receive(scope, receive_event, route.max_body, path_params)
             try:
                 trace = active.traceparent or mint_traceparent(), active.tracestate
-                return await self._take(raw, route, trace)
+                return await self._take(raw, route, Trace(*trace, of_sender=parent is not None))
             finally:
                 self._receiver.release(raw)
 
-    async def _take(
-        self, raw: RawRequest, route: Route, trace: tuple[str, str | None]
-    ) -> Receipt | BatchReceipt | Answer:
+    async def _take(self, raw: RawRequest, route: Route, trace: "Trace") -> Receipt | BatchReceipt | Answer:
         greet = partial(route.greeter.greet, raw, route.source, self._confirm)
         if (answer := greet(proven=False)) is not None:
             return answer
@@ -96,9 +111,9 @@ class Pipeline:
             return answer
         normal = unwrap(authentic, route.kept, route.cloudevents)
         if isinstance(normal, tuple):
-            envelopes = [identify(each, route, *trace) for each in normal]
+            envelopes = [identify(each, route, *trace.of(each)) for each in normal]
             return BatchReceipt(await store_all(envelopes, self._keep))
-        return await self._keep(identify(normal, route, *trace))
+        return await self._keep(identify(normal, route, *trace.of(normal)))
 
     async def _keep(self, envelope: Envelope) -> Receipt:
         kept = await self._store.store(envelope)
