@@ -46,6 +46,7 @@ _BATCH_RECEIPT: dict[str, Any] = {
 _REFUSALS = {
     "400": "The body is not what its Content-Type says, or the event has no id.",
     "401": "The signature is missing, wrong or too old.",
+    "403": "The signature holds, but the source does not take it from this address.",
     "404": "There is no such source.",
     "405": "The source does not take this method; see Allow.",
     "408": "The body did not arrive in time.",
