@@ -67,7 +67,7 @@ async def gateway() -> list[Row]:
 
 async def spool() -> list[Row]:
     """Answers per second with the bus away and an outbox, against the bus present, in one gateway."""
-    more = "gateway: {on_unavailable: spool, spool: {max_bytes: 4GiB}}\n"
+    more = "gateway: {spool: {max_bytes: 4GiB}}\n"
     async with running("http://127.0.0.1:9", "nats", "gateway", more=more) as stack:
         port = int(stack.gateway_url.rpartition(":")[2])
         requests = load.signed_requests("/hooks/github", 60_000, host="x")

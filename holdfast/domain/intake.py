@@ -30,14 +30,13 @@ class GatewayConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     on_unavailable: Literal["reject", "spool"] = Field(
-        default="reject",
-        description="What a webhook gets while the bus is away, silent or full. `reject`: 503 with Retry-After; nothing"
-        " is kept here, and the sender must repeat. Choose it when senders repeat for long enough, or when the"
-        " gateway's disk does not outlive the gateway. `spool`: the event is synced to an outbox on the gateway's"
-        " disk, answered 2xx, and brought to the bus when that is back. Choose it when senders give up soon or never"
-        " repeat (GitHub). The danger: that disk is then part of the promise, and lost with it is what lies in the"
-        " outbox. Give every"
-        " gateway a data directory of its own (`HOLDFAST_DATA_DIR`) on a disk that survives a restart.",
+        default="spool",
+        description="What a webhook gets while the bus is away, silent or full. `spool`: the event is synced to an"
+        " outbox on the gateway's disk, answered 2xx, and brought to the bus when that is back; right for senders that"
+        " give up soon or never repeat (GitHub). The danger: that disk is part of the promise, and lost with it is what"
+        " lies in the outbox. Give every gateway a data directory of its own (`HOLDFAST_DATA_DIR`) on a disk that"
+        " survives a restart. `reject`: 503 with Retry-After; nothing is kept here, and the sender must repeat. Choose"
+        " it when the gateway's disk does not outlive the gateway, and all senders repeat for long enough.",
     )
     trusted_proxies: tuple[Cidr, ...] = Field(
         default=(),
