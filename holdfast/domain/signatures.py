@@ -121,7 +121,8 @@ class Verifier:
 
     def _prove(self, components: Components, now: datetime, fetched: Fetched) -> Verdict:
         if self.scheme.proof == "address":
-            return Verified()  # `_admitted` is all there is to prove
+            # `_admitted` is all there is to prove, so it must have something to ask
+            return Verified() if self._limits.networks else _not_ours()
         places = next((p for p in self._places if components.values(p["signature"])), None)
         if places is None:
             return Refused(ErrorCode.SIGNATURE_MISSING, f"no signature at {self.scheme.headers[0].signature}")
@@ -146,10 +147,10 @@ class Verifier:
     def _judge_client(self, request: SignedRequest, header: str, value: bytes, now: datetime) -> Verdict:
         if not self._limits.proxies.trust(request):
             return Refused(ErrorCode.SIGNATURE_INVALID, f"{header} does not come from one of gateway.trusted_proxies")
-        client = read_forwarded(header, value)
-        if client is None:
+        client, rules = read_forwarded(header, value), self._limits.client
+        if client is None or rules is None:
             return Refused(ErrorCode.SIGNATURE_INVALID, f"{header} cannot be read as a certificate")
-        reason = refusal(client, self._limits.client or ClientRules(), now)
+        reason = refusal(client, rules, now)
         return Verified() if reason is None else Refused(ErrorCode.SIGNATURE_INVALID, reason)
 
     def _vouched(self, components: Components, keys: tuple[Key, ...], now: datetime) -> bool:
