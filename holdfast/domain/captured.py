@@ -18,12 +18,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from holdfast.domain.clients import Cidr, Proxies, read_network
 from holdfast.domain.presets import limits_of, preset_of, tolerance_of
 from holdfast.domain.schemes import SignedRequest
-from holdfast.domain.signatures import Verdict, Verifier
+from holdfast.domain.signatures import Fetched, Verdict, Verifier
+from holdfast.domain.signing_keys import Key, read_key_set
 from holdfast.domain.verification import VerifyConfig
 from holdfast.errors import ErrorCode, RejectedInput
 
 _GIVEN = "env:GIVEN"  # stands where a configuration names its secret: an entry carries the secret itself
 _RENAMED = {"hash": "algorithm"}
+_FETCHING = {"jwt", "oidc", "google-pubsub", "pubsub", "eventgrid-entra", "msgraph", "microsoft-graph"}
+"""Presets whose keys may be fetched."""
+
 _MAX_TIME = 253_402_300_799  # Unix seconds; the end of year 9999
 
 
@@ -148,7 +152,17 @@ def _judge(entry: CapturedRequest, now: datetime) -> Verdict:
     # the request may name another certificate than those that are here
     found = [pem for pem, url in given if pem is not None and url in {None, address}]
     moment = datetime.fromtimestamp(entry.now, UTC) if entry.now is not None else now
-    return verifier.verify(request, moment, found[0].encode() if found else None)
+    return verifier.verify(request, moment, fetched=Fetched(found[0].encode() if found else None, _published(entry)))
+
+
+def _published(entry: CapturedRequest) -> tuple[Key, ...]:
+    """Return the keys that would be fetched."""
+    if entry.jwks is None or entry.preset not in _FETCHING:
+        return ()
+    try:
+        return read_key_set(entry.jwks.encode())
+    except (ValueError, RecursionError) as error:
+        raise RejectedInput(ErrorCode.INPUT_INVALID, "jwks is no JSON Web Key Set") from error
 
 
 def _verifier(entry: CapturedRequest) -> Verifier:
@@ -179,8 +193,10 @@ def _config(entry: CapturedRequest, secrets: list[str | bytes]) -> VerifyConfig:
         fields["topics"] = entry.topics
     if entry.preset in {"aws-sns", "sns"}:
         fields.setdefault("topics", ("any",))
-    if entry.jwks is not None:
-        fields.pop("jwks_url", None)
+    if entry.preset in _FETCHING and entry.preset != "msgraph" and secrets:
+        fields.pop("jwks_url", None)  # what is given is used instead
+    elif entry.jwks is not None and entry.preset in _FETCHING:
+        fields.setdefault("jwks_url", "https://jwks.invalid/")
     try:
         return VerifyConfig.model_validate(fields)
     except ValidationError as error:
@@ -193,7 +209,8 @@ def _config(entry: CapturedRequest, secrets: list[str | bytes]) -> VerifyConfig:
 
 
 def _secrets(entry: CapturedRequest) -> list[str | bytes]:
-    plain = [one if isinstance(one, str) else one.plain() for one in (*entry.secret, entry.jwks) if one is not None]
+    jwks = entry.jwks if entry.preset not in _FETCHING else None
+    plain = [one if isinstance(one, str) else one.plain() for one in (*entry.secret, jwks) if one is not None]
     return [one for one in plain if one is not None]
 
 

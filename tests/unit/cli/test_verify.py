@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner, Result
 
 from holdfast.cli.main import app
@@ -142,3 +143,47 @@ def test_a_missing_file_is_an_error() -> None:
     assert result.exit_code == 1
     assert "/no/such/file.json" in result.stderr
     assert CliRunner().invoke(app, ["verify"]).exit_code == 2
+
+
+def test_what_the_gateway_would_fetch_or_see_can_be_given(tmp_path: Path) -> None:
+    """A key set, a proxy's word about its client and a forwarded certificate are judged offline, as online."""
+    private = Ed25519PrivateKey.generate()
+    x = base64.urlsafe_b64encode(private.public_key().public_bytes_raw()).rstrip(b"=").decode()
+    jwks = {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x, "kid": "a"}]}
+    pieces = [{"alg": "EdDSA", "kid": "a"}, {"exp": 2_000_000_000, "aud": "me"}]
+    signed = b".".join(base64.urlsafe_b64encode(json.dumps(one).encode()).rstrip(b"=") for one in pieces)
+    token = signed + b"." + base64.urlsafe_b64encode(private.sign(signed)).rstrip(b"=")
+    oidc = {
+        "id": "oidc",
+        "preset": "oidc",
+        "generic": {"audiences": ["me"], "algorithms": ["EdDSA"]},
+        "headers": {"Authorization": f"Bearer {token.decode()}"},
+        "jwks": jwks,
+        "now": 1_900_000_000,
+    }
+    address = {
+        "id": "address",
+        "preset": "ip-allow-list",
+        "generic": {"allow_ips": ["192.0.2.0/24"]},
+        "headers": {"X-Forwarded-For": "192.0.2.7"},
+        "peer": "10.0.0.1",
+        "trusted_proxies": ["10.0.0.0/8"],
+    }
+    entries = [
+        oidc,
+        {**oidc, "id": "late", "now": 2_100_000_000, "expect": "fail"},
+        {**oidc, "id": "other", "generic": {"audiences": ["you"], "algorithms": ["EdDSA"]}, "expect": "fail"},
+        {**oidc, "id": "secret", "secret": json.dumps(jwks), "jwks": None},
+        {**oidc, "id": "junk", "jwks": "[]", "expect": "fail"},
+        address,
+        {**address, "id": "stranger", "trusted_proxies": [], "expect": "fail"},
+    ]
+    assert verify(tmp_path, entries).stdout.splitlines() == [
+        "oidc ok",
+        "late fail signature.stale",
+        "other fail signature.invalid",
+        "secret ok",
+        "junk fail input.invalid",
+        "address ok",
+        "stranger fail client.not_allowed",
+    ]
