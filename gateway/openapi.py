@@ -51,6 +51,8 @@ _REFUSALS = {
     "408": "The body did not arrive in time.",
     "413": "The body is larger than the source accepts.",
     "415": "The body is compressed.",
+    "429": "The source sends more than its limits allow. Send it again, after Retry-After seconds.",
+    "500": "A bug; the log holds it under the problem's instance.",
     "503": "The event is not stored, or it is unknown whether it is. Send it again, after Retry-After seconds.",
 }
 

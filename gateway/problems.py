@@ -21,9 +21,16 @@ _STATUS = {
     ErrorCode.REQUEST_TOO_SLOW: HTTPStatus.REQUEST_TIMEOUT,
     ErrorCode.REQUEST_TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     ErrorCode.REQUEST_UNSUPPORTED_MEDIA_TYPE: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    ErrorCode.SOURCE_RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
+    ErrorCode.SOURCE_TOO_CONCURRENT: HTTPStatus.TOO_MANY_REQUESTS,
 }
 
-_CLOSING = {ErrorCode.REQUEST_TOO_LARGE, ErrorCode.REQUEST_TOO_SLOW, ErrorCode.REQUEST_UNSUPPORTED_MEDIA_TYPE}
+_CLOSING = {
+    ErrorCode.SOURCE_RATE_LIMITED,
+    ErrorCode.REQUEST_TOO_LARGE,
+    ErrorCode.REQUEST_TOO_SLOW,
+    ErrorCode.REQUEST_UNSUPPORTED_MEDIA_TYPE,
+}
 """Refused before the body was read to its end: the connection cannot carry another request."""
 
 UNPROVEN = "The request could not be verified."
@@ -52,7 +59,8 @@ def problem_of(error: HoldfastError, *, allow: Sequence[str] = (), detail: str |
     """Translate an error of ours; `allow` are the methods for 405, `detail` is for callers who may know more."""
     code = error.code
     if isinstance(error, Unavailable):
-        status, headers = HTTPStatus.SERVICE_UNAVAILABLE, [(b"retry-after", _retry_after(error))]
+        status = _STATUS.get(code, HTTPStatus.SERVICE_UNAVAILABLE)
+        headers = [(b"retry-after", _retry_after(error))]
     else:
         status, headers = _STATUS.get(code, HTTPStatus.INTERNAL_SERVER_ERROR), []
     if allow:

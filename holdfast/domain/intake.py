@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from holdfast.domain.limits import GatewayLimits
 from holdfast.domain.quantities import Size
 
 MIB = 1_048_576
@@ -39,3 +40,4 @@ class GatewayConfig(BaseModel):
         " gateway a data directory of its own (`HOLDFAST_DATA_DIR`) on a disk that survives a restart.",
     )
     spool: SpoolConfig = Field(default=SpoolConfig(), description="The outbox of `on_unavailable: spool`.")
+    limits: GatewayLimits = Field(default=GatewayLimits(), description="What one gateway process holds at once.")
