@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from gateway.limits import SPARE_FILES
 from holdfast.domain.limits import GatewayLimits
 
-Reason = Literal["slow_headers", "slow_reader", "crowded_out", "no_room", "address", "malformed"]
+Reason = Literal["slow_headers", "slow_reader", "pipelining", "crowded_out", "no_room", "address", "malformed"]
 """Why the gateway ends a connection: docs/telemetry.md says it in words."""
 
 

@@ -25,6 +25,8 @@ LINGER_BYTES = 4_194_304  # bytes thrown away at most, likewise
 WRITE_WITHIN = timedelta(seconds=10)
 """For a client to take the answers that wait for it, before its connection is cut."""
 
+MAX_PIPELINED = 16  # requests that wait on one connection; the server would parse and keep all that come
+
 MAX_HEADERS = 128  # in one request; real senders and their proxies together stay under 60
 
 MAX_HEADER_BYTES = 65_536  # request line and headers together; common proxies allow 8 to 64 KiB
@@ -56,7 +58,7 @@ RETRY_AFTER_CONCURRENT = (1, 5)
 OPS_CONNECTIONS = 64  # open on the operators' port
 
 SPARE_FILES = 128
-"""File descriptors left for what is no connection on the public port: bus, outbox, certificates, the operators' port."""
+"""File descriptors left for what is no connection on the public port: bus, outbox, the operators' port."""
 
 KEEP_ALIVE = timedelta(seconds=30)
 """How long an idle connection stays; longer than most senders' own pools, so that they close first."""

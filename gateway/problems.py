@@ -21,8 +21,6 @@ _STATUS = {
     ErrorCode.REQUEST_TOO_SLOW: HTTPStatus.REQUEST_TIMEOUT,
     ErrorCode.REQUEST_TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     ErrorCode.REQUEST_UNSUPPORTED_MEDIA_TYPE: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    ErrorCode.SOURCE_RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
-    ErrorCode.SOURCE_TOO_CONCURRENT: HTTPStatus.TOO_MANY_REQUESTS,
 }
 
 _CLOSING = {
@@ -42,6 +40,9 @@ UNKNOWN_OUTCOME = "It is not known whether the event was stored. Send it again: 
 _UNKNOWN = {ErrorCode.BUS_TIMEOUT, ErrorCode.SPOOL_FULL, ErrorCode.SPOOL_FAILED}
 """The outbox is asked after the bus, which may have stored the event without being able to say so."""
 
+_TOO_MANY = {ErrorCode.SOURCE_RATE_LIMITED, ErrorCode.SOURCE_TOO_CONCURRENT}
+"""429: the sender's own doing, and yet the same again will do; all else that is unavailable is 503."""
+
 _UNPROVEN = {ErrorCode.SIGNATURE_MISSING, ErrorCode.SIGNATURE_INVALID, ErrorCode.SIGNATURE_STALE}
 
 
@@ -59,7 +60,7 @@ def problem_of(error: HoldfastError, *, allow: Sequence[str] = (), detail: str |
     """Translate an error of ours; `allow` are the methods for 405, `detail` is for callers who may know more."""
     code = error.code
     if isinstance(error, Unavailable):
-        status = _STATUS.get(code, HTTPStatus.SERVICE_UNAVAILABLE)
+        status = HTTPStatus.TOO_MANY_REQUESTS if code in _TOO_MANY else HTTPStatus.SERVICE_UNAVAILABLE
         headers = [(b"retry-after", _retry_after(error))]
     else:
         status, headers = _STATUS.get(code, HTTPStatus.INTERNAL_SERVER_ERROR), []

@@ -11,7 +11,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.connections import Connections, Reason
-from gateway.limits import HEADERS_WITHIN, LINGER, MAX_HEADER_BYTES, MAX_HEADERS, WRITE_WITHIN
+from gateway.limits import HEADERS_WITHIN, LINGER, MAX_HEADER_BYTES, MAX_HEADERS, MAX_PIPELINED, WRITE_WITHIN
 from gateway.problems import problem_of
 from holdfast.errors import ErrorCode, RejectedInput
 
@@ -78,6 +78,11 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Stop waiting for the head, and start the request if it can be read in one way only."""
         self._in_head = False
+        if self._deaf:
+            return
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self.cut("pipelining")
+            return
         if self.parser.should_upgrade() and not self._upgrading:
             self._upgrading = True
             return
@@ -86,9 +91,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self._forget_head()
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        if not self._deaf:
+            super().on_body(body)
+
     def on_message_complete(self) -> None:
         """Note that the next move is ours."""
-        if self._upgrading:
+        if self._upgrading or self._deaf:
             return
         self._in_body = False
         super().on_message_complete()

@@ -93,7 +93,8 @@ GATEWAY_CONNECTIONS_ENDED = MetricName(
     "{connection}",
     ("reason",),
     "Connections that the gateway ended: slow_headers (none in time), slow_reader (left its answers unread),"
-    " crowded_out (slow, and others came), no_room, address (too many of one client), malformed (no valid HTTP).",
+    " pipelining (too many requests before the first was answered), crowded_out (slow, and others came), no_room,"
+    " address (too many of one client), malformed (no valid HTTP).",
 )
 SPOOL_EVENTS = MetricName(
     "holdfast.spool.events",
