@@ -85,4 +85,4 @@ async def _main(port: int, headers: int, bodies: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(*map(int, sys.argv[1:4]), float(sys.argv[4])))
+    asyncio.run(_main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])))

@@ -42,7 +42,9 @@ def ops_app(readiness: Readiness, metrics: Metrics) -> FastAPI:
     app = _fastapi("Holdfast gateway, for operators")
     app.include_router(health_router(readiness))
 
-    @app.get("/metrics", summary="Prometheus metrics", tags=["metrics"])
+    text = {200: {"description": "The exposition format of Prometheus.", "content": {"text/plain": {}}}}
+
+    @app.get("/metrics", summary="Prometheus metrics", tags=["metrics"], response_class=Response, responses=text)
     async def exposition() -> Response:
         body, content_type = metrics.exposition()
         return Response(body, media_type=content_type)

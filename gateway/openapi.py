@@ -57,6 +57,10 @@ _REFUSALS = {
 }
 
 
+_LATER = {"429", "503"}
+_AGAIN = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+
+
 def document(app: FastAPI, routes: Routes) -> dict[str, Any]:
     """Return the whole document: what FastAPI knows of `app`, and one path for every source."""
     described = dict(FastAPI.openapi(app))
@@ -108,4 +112,7 @@ def _accepted(route: Route) -> dict[str, Any]:
 
 def _refused() -> dict[str, Any]:
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": text, "content": content} for status, text in _REFUSALS.items()}
+    return {
+        status: {"description": text, "content": content, **({"headers": _AGAIN} if status in _LATER else {})}
+        for status, text in _REFUSALS.items()
+    }
