@@ -64,6 +64,10 @@ async def test_schemathesis_finds_no_server_error(gateway: Running, tmp_path: Pa
     assert child.returncode == 0, said.decode()[-6_000:]
     metrics = (await gateway.ops.get("/metrics")).text
     assert 'status="500"' not in metrics
+    if port == "webhooks":  # it did reach the sources, and their limits
+        assert 'holdfast_gateway_requests_total{source="open",status="202"}' in metrics
+        assert 'holdfast_gateway_requests_total{source="limited",status="429"}' in metrics
+        assert 'holdfast_gateway_requests_total{source="github",status="401"}' in metrics
 
 
 async def test_every_answer_to_too_many_is_described(gateway: Running) -> None:

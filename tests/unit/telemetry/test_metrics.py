@@ -128,6 +128,8 @@ def _used() -> Metrics:
     metrics.accepted("github", False)
     metrics.rejected("", "source.unknown")
     metrics.ingest_seconds("github", 0.003)
+    metrics.connections(3)
+    metrics.connection_ended("slow_headers")
     metrics.spool_state(2, 3_000, 1.5)
     metrics.spooled("github")
     metrics.spool_drained("stored")
