@@ -24,7 +24,8 @@ Holdfast reads one file, `holdfast.yaml`, which is the same on every machine, an
 the servers are. `holdfast check` reports every error of the file at once, with its line. Unknown keys are errors.
 Editors that are pointed at `docs/holdfast.schema.json` complete and explain it.
 
-Durations are written with a unit: `500ms`, `30s`, `5m`, `1h30m`, `7d`. Sizes: `128KiB`, `10GiB`, or plain bytes. Rates: `100/s`, `50/m`.
+Durations are written with a unit: `500ms`, `30s`, `5m`, `1h30m`, `7d`. Sizes: `128KiB`, `10GiB`, or plain bytes.
+Rates: `100/s`, `50/m`.
 A secret is never written into the file: `env:NAME` is read from the environment, `file:PATH` from a file (relative
 to holdfast.yaml). CEL is the Common Expression Language; `event` has `id`, `source`, `type`, `time`, `subject`,
 `headers`, `path`, `query` and `data` (the parsed body); where it was a CloudEvent also `cloudevent` and

@@ -18,6 +18,8 @@ EXPOSED = {
     "holdfast_dispatcher_redelivered_total",
     "holdfast_dispatcher_started_total",
     "holdfast_dispatcher_unmatched_total",
+    "holdfast_gateway_connections",
+    "holdfast_gateway_connections_ended_total",
     "holdfast_gateway_events_accepted_total",
     "holdfast_gateway_events_rejected_total",
     "holdfast_gateway_ingest_duration_seconds",
