@@ -124,7 +124,10 @@ def _raw(record: DeadLetterRecord, body: str | None) -> bytes:
         return body.encode("utf-8", "surrogatepass")
     if record.raw_base64 is None:
         raise PermanentFailure(ErrorCode.NOT_FOUND, "the dead letter holds no bytes; give a body")
-    return base64.b64decode(record.raw_base64)
+    try:
+        return base64.b64decode(record.raw_base64, validate=True)
+    except ValueError as error:
+        raise PermanentFailure(ErrorCode.ENVELOPE_INVALID, "the dead letter's bytes are no base64") from error
 
 
 def _subject(record: DeadLetterRecord, body: bytes) -> str:

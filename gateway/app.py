@@ -3,6 +3,8 @@
 `/hooks/…` goes to `hooks.py` before FastAPI sees it; FastAPI serves the rest and the OpenAPI document of both.
 """
 
+from typing import Any
+
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
@@ -42,7 +44,11 @@ def ops_app(readiness: Readiness, metrics: Metrics) -> FastAPI:
     app = _fastapi("Holdfast gateway, for operators")
     app.include_router(health_router(readiness))
 
-    @app.get("/metrics", summary="Prometheus metrics", tags=["metrics"])
+    text: dict[int | str, dict[str, Any]] = {
+        200: {"description": "The exposition format of Prometheus.", "content": {"text/plain": {}}}
+    }
+
+    @app.get("/metrics", summary="Prometheus metrics", tags=["metrics"], response_class=Response, responses=text)
     async def exposition() -> Response:
         body, content_type = metrics.exposition()
         return Response(body, media_type=content_type)

@@ -22,6 +22,13 @@ LINGER = timedelta(seconds=1)
 
 LINGER_BYTES = 4_194_304  # bytes thrown away at most, likewise
 
+WRITE_WITHIN = timedelta(seconds=10)
+"""For a client to take the answers that wait for it, before its connection is cut."""
+
+MAX_PIPELINED = 16  # requests that wait on one connection; the server would parse and keep all that come
+
+MAX_HEADERS = 128  # in one request; real senders and their proxies together stay under 60
+
 MAX_HEADER_BYTES = 65_536  # request line and headers together; common proxies allow 8 to 64 KiB
 
 MAX_BUFFERED = 67_108_864  # bytes of bodies held at once; above it new ones are asked to come again
@@ -44,6 +51,14 @@ MAX_QUERY_FIELDS = 100
 
 RETRY_AFTER = (5, 30)
 """Seconds, drawn evenly, so that senders who were refused together do not come back together."""
+
+RETRY_AFTER_CONCURRENT = (1, 5)
+"""Seconds, likewise, for senders that sent too much at once."""
+
+OPS_CONNECTIONS = 64  # open on the operators' port
+
+SPARE_FILES = 128
+"""File descriptors left for what is no connection on the public port: bus, outbox, the operators' port."""
 
 KEEP_ALIVE = timedelta(seconds=30)
 """How long an idle connection stays; longer than most senders' own pools, so that they close first."""

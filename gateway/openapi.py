@@ -52,8 +52,14 @@ _REFUSALS = {
     "408": "The body did not arrive in time.",
     "413": "The body is larger than the source accepts.",
     "415": "The body is compressed.",
+    "429": "The source sends more than its limits allow. Send it again, after Retry-After seconds.",
+    "500": "A bug; the log holds it under the problem's instance.",
     "503": "The event is not stored, or it is unknown whether it is. Send it again, after Retry-After seconds.",
 }
+
+
+_LATER = {"429", "503"}
+_AGAIN = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 
 
 def document(app: FastAPI, routes: Routes) -> dict[str, Any]:
@@ -107,4 +113,7 @@ def _accepted(route: Route) -> dict[str, Any]:
 
 def _refused() -> dict[str, Any]:
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": text, "content": content} for status, text in _REFUSALS.items()}
+    return {
+        status: {"description": text, "content": content, **({"headers": _AGAIN} if status in _LATER else {})}
+        for status, text in _REFUSALS.items()
+    }

@@ -4,6 +4,7 @@
     greet         what a provider asks without proof is answered       Answer, or on
     authenticate  the signature over those bytes, before any parsing   AuthenticRequest
     greet         what a provider asks with proof is answered          Answer, or on
+    quotas        the source may send one more, by its limits
     normalise     the body as data, the headers that are kept          NormalRequest, or those of a batch
     identify      the event's id, type and subject                     Envelope
     publish       the bus acknowledges that it is on disk              Kept
@@ -26,8 +27,9 @@ from gateway.key_sets import KeySets
 from gateway.limits import UNKNOWN_CAP
 from gateway.problems import Answer
 from gateway.publish import Store
+from gateway.quotas import Quota, Quotas
 from gateway.receive import Receive, Receiver, Scope, check_head
-from gateway.requests import NormalRequest, RawRequest
+from gateway.requests import AuthenticRequest, NormalRequest, RawRequest
 from gateway.routes import Route, method_not_allowed
 from gateway.tracing import event_trace, incoming_trace
 from holdfast.clock import Clock
@@ -74,8 +76,11 @@ class Trace:
 class Pipeline:
     """The steps with what they need."""
 
-    def __init__(self, store: Store, clock: Clock, confirm: Confirm, key_sets: KeySets | None = None) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, confirm: Confirm, quotas: Quotas, key_sets: KeySets | None = None
+    ) -> None:
         self._store = store
+        self._quotas = quotas
         self._receiver = Receiver(clock)
         self._confirm = confirm
         self._published = Published(Certificates(clock), key_sets or KeySets(clock))
@@ -89,6 +94,8 @@ class Pipeline:
         """
         headers = scope["headers"]
         check_head(headers, route.max_body)
+        quota = self._quotas.of(route.source)
+        quota.check_rate()
         parent, state = incoming_trace(headers)
         with span(
             names.SPAN_RECEIVE.name, traceparent=parent, tracestate=state, kind="server", source=route.source
@@ -96,11 +103,12 @@ class Pipeline:
             raw = await self._receiver.receive(scope, receive_event, route.max_body, path_params)
             try:
                 trace = active.traceparent or mint_traceparent(), active.tracestate
-                return await self._take(raw, route, Trace(*trace, of_sender=parent is not None))
+                with self._quotas.whole():
+                    return await self._take(raw, route, Trace(*trace, of_sender=parent is not None), quota)
             finally:
                 self._receiver.release(raw)
 
-    async def _take(self, raw: RawRequest, route: Route, trace: "Trace") -> Receipt | BatchReceipt | Answer:
+    async def _take(self, raw: RawRequest, route: Route, trace: Trace, quota: Quota) -> Receipt | BatchReceipt | Answer:
         greet = partial(route.greeter.greet, raw, route.source, self._confirm)
         if (answer := greet(proven=False)) is not None:
             return answer
@@ -109,6 +117,10 @@ class Pipeline:
         authentic = await authenticate(raw, route.verifier, self._published)
         if (answer := greet(proven=True)) is not None:
             return answer
+        with quota.working():
+            return await self._accept(authentic, route, trace)
+
+    async def _accept(self, authentic: AuthenticRequest, route: Route, trace: Trace) -> Receipt | BatchReceipt:
         normal = unwrap(authentic, route.kept, route.cloudevents)
         if isinstance(normal, tuple):
             envelopes = [identify(each, route, *trace.of(each)) for each in normal]

@@ -24,7 +24,12 @@ _STATUS = {
     ErrorCode.REQUEST_UNSUPPORTED_MEDIA_TYPE: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
 }
 
-_CLOSING = {ErrorCode.REQUEST_TOO_LARGE, ErrorCode.REQUEST_TOO_SLOW, ErrorCode.REQUEST_UNSUPPORTED_MEDIA_TYPE}
+_CLOSING = {
+    ErrorCode.SOURCE_RATE_LIMITED,
+    ErrorCode.REQUEST_TOO_LARGE,
+    ErrorCode.REQUEST_TOO_SLOW,
+    ErrorCode.REQUEST_UNSUPPORTED_MEDIA_TYPE,
+}
 """Refused before the body was read to its end: the connection cannot carry another request."""
 
 UNPROVEN = "The request could not be verified."
@@ -35,6 +40,9 @@ UNKNOWN_OUTCOME = "It is not known whether the event was stored. Send it again: 
 
 _UNKNOWN = {ErrorCode.BUS_TIMEOUT, ErrorCode.SPOOL_FULL, ErrorCode.SPOOL_FAILED}
 """The outbox is asked after the bus, which may have stored the event without being able to say so."""
+
+_TOO_MANY = {ErrorCode.SOURCE_RATE_LIMITED, ErrorCode.SOURCE_TOO_CONCURRENT}
+"""429: the sender's own doing, and yet the same again will do; all else that is unavailable is 503."""
 
 _UNPROVEN = {ErrorCode.SIGNATURE_MISSING, ErrorCode.SIGNATURE_INVALID, ErrorCode.SIGNATURE_STALE}
 
@@ -53,7 +61,8 @@ def problem_of(error: HoldfastError, *, allow: Sequence[str] = (), detail: str |
     """Translate an error of ours; `allow` are the methods for 405, `detail` is for callers who may know more."""
     code = error.code
     if isinstance(error, Unavailable):
-        status, headers = HTTPStatus.SERVICE_UNAVAILABLE, [(b"retry-after", _retry_after(error))]
+        status = HTTPStatus.TOO_MANY_REQUESTS if code in _TOO_MANY else HTTPStatus.SERVICE_UNAVAILABLE
+        headers = [(b"retry-after", _retry_after(error))]
     else:
         status, headers = _STATUS.get(code, HTTPStatus.INTERNAL_SERVER_ERROR), []
     if allow:

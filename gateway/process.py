@@ -14,12 +14,14 @@ from collections.abc import AsyncIterator
 
 from gateway.app import WebhookApp, ops_app
 from gateway.confirm import Confirm, SubscriptionConfirmer
+from gateway.connections import Connections, Uncounted, allow_connections
 from gateway.drain import Drain
 from gateway.hooks import Hooks
 from gateway.key_sets import KeySets
-from gateway.limits import DRAIN
+from gateway.limits import DRAIN, OPS_CONNECTIONS
 from gateway.pipeline import Pipeline
 from gateway.publish import BusStore, Store
+from gateway.quotas import Quotas
 from gateway.readiness import Readiness
 from gateway.routes import Routes
 from gateway.server import Server, listen, server_of
@@ -29,6 +31,7 @@ from holdfast.bus.fsync import verify_fsync
 from holdfast.bus.publish import EventPublisher
 from holdfast.bus.topology import ensure_streams
 from holdfast.clock import Clock, SystemClock
+from holdfast.domain.limits import GatewayLimits
 from holdfast.settings.file import LoadedConfig
 from holdfast.settings.process import ProcessSettings
 from holdfast.settings.secrets import Secrets
@@ -71,10 +74,15 @@ class Gateway:
                 store = BusOrOutbox(publisher, self.readiness, self.outbox, metrics)
         routes = Routes(loaded.config.sources, Secrets(loaded.file.resolve().parent), loaded.config.gateway.proxies)
         self._key_sets = KeySets(clock, routes.key_sets)
-        pipeline = Pipeline(store, clock, self._confirm, self._key_sets)
+        limits = loaded.config.gateway.limits
+        of_sources = {name: source.limits for name, source in loaded.config.sources.items()}
+        quotas = Quotas(of_sources, limits.requests, clock.monotonic)
+        pipeline = Pipeline(store, clock, self._confirm, quotas, self._key_sets)
         hooks = Hooks(routes, pipeline, metrics, clock)
-        self._web = server_of(WebhookApp(hooks, routes, self.readiness))
-        self._ops = server_of(ops_app(self.readiness, metrics))
+        limits = limits.model_copy(update={"connections": allow_connections(limits.connections)})
+        self._web = server_of(WebhookApp(hooks, routes, self.readiness), Connections(limits, metrics))
+        of_ops = Connections(GatewayLimits(connections=OPS_CONNECTIONS), Uncounted())
+        self._ops = server_of(ops_app(self.readiness, metrics), of_ops)
         self.port = 0
         self.ops_port = 0
 

@@ -19,6 +19,8 @@ class ErrorCode(StrEnum):
     REQUEST_TOO_SLOW = "request.too_slow"
     REQUEST_UNSUPPORTED_MEDIA_TYPE = "request.unsupported_media_type"
     REQUEST_METHOD_NOT_ALLOWED = "request.method_not_allowed"
+    SOURCE_RATE_LIMITED = "source.rate_limited"
+    SOURCE_TOO_CONCURRENT = "source.too_concurrent"
     SOURCE_UNKNOWN = "source.unknown"
     SIGNATURE_MISSING = "signature.missing"
     SIGNATURE_INVALID = "signature.invalid"
@@ -41,6 +43,7 @@ class ErrorCode(StrEnum):
     TEMPORAL_MISCONFIGURED = "temporal.misconfigured"
     SIGNATURE_KEY_UNAVAILABLE = "signature.key_unavailable"
     NOT_READY = "not_ready"
+    GATEWAY_BUSY = "gateway.busy"
     # deciding
     FILTER_FAILED = "filter.failed"
     MAPPING_FAILED = "mapping.failed"

@@ -173,10 +173,14 @@ class Consumer:
         # $JS.ACK.[domain.account.]stream.consumer.delivered.sequence…; nine tokens, or more with a domain
         tokens = frame.reply.split(".")
         first = 2 if len(tokens) == 9 else 4
+        try:
+            deliveries, sequence = int(tokens[first + 2]), int(tokens[first + 3])
+        except (IndexError, ValueError) as error:  # only the server writes it; a stranger's frame must not end us
+            raise Unavailable(ErrorCode.BUS_UNAVAILABLE, "the bus handed out a message without its address") from error
         return Message(
             stream=tokens[first],
-            deliveries=int(tokens[first + 2]),
-            sequence=int(tokens[first + 3]),
+            deliveries=deliveries,
+            sequence=sequence,
             subject=frame.subject,
             data=frame.data,
             _reply=frame.reply,

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from holdfast.domain.clients import Cidr, ForwardedHeader, Proxies, read_network
+from holdfast.domain.limits import GatewayLimits
 from holdfast.domain.quantities import Size
 
 MIB = 1_048_576
@@ -54,3 +55,5 @@ class GatewayConfig(BaseModel):
     def proxies(self) -> Proxies:
         """The trusted proxies, as the verification asks for them."""
         return Proxies(tuple(map(read_network, self.trusted_proxies)), self.forwarded_header)
+
+    limits: GatewayLimits = Field(default=GatewayLimits(), description="What one gateway process holds at once.")

@@ -26,6 +26,7 @@ from holdfast.domain.schemes import JwtRules, SignedRequest
 from holdfast.domain.signing_keys import Key
 
 MAX_TOKEN = 8_192  # bytes
+_MAX_TIME = 1e12  # Unix seconds
 
 _HASHES = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}
 
@@ -51,7 +52,7 @@ def judge(token: bytes, keys: Iterable[Key], rules: JwtRules, request: SignedReq
     if not _timely(claims, rules, moment):
         return "stale"
     identity = claims.get("jti")
-    return f" {identity}" if isinstance(identity, str) else " "
+    return f" {identity}" if isinstance(identity, str) and identity.isprintable() else " "
 
 
 def key_name(token: bytes) -> str | None:
@@ -179,7 +180,8 @@ def _timely(claims: Mapping[str, Any], rules: JwtRules, moment: Moment) -> bool:
 
 
 def _is_time(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    # a whole number of hundreds of digits is JSON, and no float
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MAX_TIME
 
 
 def _object(piece: bytes) -> Mapping[str, Any] | None:

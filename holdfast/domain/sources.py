@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from holdfast.domain.handshakes import HandshakeName, handshakes_of
+from holdfast.domain.limits import SourceLimits
 from holdfast.domain.quantities import Size
 from holdfast.domain.secretrefs import SecretRef
 from holdfast.domain.verification import TimestampConfig, VerifyConfig
@@ -83,6 +84,7 @@ class SourceConfig(BaseModel):
         default=Size(524_288), gt=0, le=MAX_BODY, description="Largest body, bytes. Larger ones are answered 413."
     )
     respond: RespondConfig = Field(default=RespondConfig(), description="The answer to an accepted event.")
+    limits: SourceLimits = Field(default=SourceLimits(), description="How much of this source is taken in.")
 
     @model_validator(mode="after")
     def _verified_or_declared_dangerous(self) -> "SourceConfig":

@@ -84,6 +84,18 @@ GATEWAY_INGEST = MetricName(
     "From the request's first byte in the handler to the answer.",
     LATENCY_BUCKETS,
 )
+GATEWAY_CONNECTIONS = MetricName(
+    "holdfast.gateway.connections", "gauge", "{connection}", (), "Open connections on the public port."
+)
+GATEWAY_CONNECTIONS_ENDED = MetricName(
+    "holdfast.gateway.connections.ended",
+    "counter",
+    "{connection}",
+    ("reason",),
+    "Connections that the gateway ended: slow_headers (none in time), slow_reader (left its answers unread),"
+    " pipelining (too many requests before the first was answered), crowded_out (slow, and others came), no_room,"
+    " address (too many of one client), malformed (no valid HTTP).",
+)
 SPOOL_EVENTS = MetricName(
     "holdfast.spool.events",
     "gauge",
@@ -178,6 +190,8 @@ METRICS = (
     GATEWAY_ACCEPTED,
     GATEWAY_REJECTED,
     GATEWAY_INGEST,
+    GATEWAY_CONNECTIONS,
+    GATEWAY_CONNECTIONS_ENDED,
     SPOOL_EVENTS,
     SPOOL_SIZE,
     SPOOL_OLDEST,

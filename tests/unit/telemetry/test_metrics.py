@@ -18,6 +18,8 @@ EXPOSED = {
     "holdfast_dispatcher_redelivered_total",
     "holdfast_dispatcher_started_total",
     "holdfast_dispatcher_unmatched_total",
+    "holdfast_gateway_connections",
+    "holdfast_gateway_connections_ended_total",
     "holdfast_gateway_events_accepted_total",
     "holdfast_gateway_events_rejected_total",
     "holdfast_gateway_ingest_duration_seconds",
@@ -128,6 +130,8 @@ def _used() -> Metrics:
     metrics.accepted("github", False)
     metrics.rejected("", "source.unknown")
     metrics.ingest_seconds("github", 0.003)
+    metrics.connections(3)
+    metrics.connection_ended("slow_headers")
     metrics.spool_state(2, 3_000, 1.5)
     metrics.spooled("github")
     metrics.spool_drained("stored")
