@@ -5,6 +5,7 @@ Flow: receive → **authenticate** → normalise → identify → publish.
 
 import hmac
 
+from gateway.beside import beside
 from gateway.certificates import Certificates
 from gateway.requests import AuthenticRequest, RawRequest
 from holdfast.domain.signatures import Refused, Verifier
@@ -23,7 +24,7 @@ async def authenticate(raw: RawRequest, verifier: Verifier | None, certificates:
         return AuthenticRequest(raw, None)
     address = verifier.key_address(raw.signed)
     certificate = await certificates.get(address) if address is not None else None
-    verdict = verifier.verify(raw.signed, raw.received_at, certificate)
+    verdict = await beside(len(raw.body), verifier.verify, raw.signed, raw.received_at, certificate)
     if isinstance(verdict, Refused):
         raise RejectedInput(verdict.code, verdict.reason)
     return AuthenticRequest(raw, verdict.id)

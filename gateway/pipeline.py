@@ -18,6 +18,7 @@ from functools import partial
 
 from gateway.authenticate import authenticate, refuse_unknown
 from gateway.batches import store_all
+from gateway.beside import beside
 from gateway.certificates import Certificates
 from gateway.cloudevents import unwrap
 from gateway.confirm import Confirm
@@ -26,11 +27,10 @@ from gateway.limits import UNKNOWN_CAP
 from gateway.problems import Answer
 from gateway.publish import Store
 from gateway.receive import Receive, Receiver, Scope, check_head
-from gateway.requests import RawRequest
+from gateway.requests import AuthenticRequest, NormalRequest, Parcel, RawRequest
 from gateway.routes import Route, method_not_allowed
 from gateway.tracing import incoming_trace
 from holdfast.clock import Clock
-from holdfast.domain.events import Envelope
 from holdfast.errors import RejectedInput
 from holdfast.telemetry import names
 from holdfast.telemetry.tracing import mint_traceparent, span
@@ -93,14 +93,14 @@ class Pipeline:
         authentic = await authenticate(raw, route.verifier, self._certificates)
         if (answer := greet(proven=True)) is not None:
             return answer
-        normal = unwrap(authentic, route.kept, route.cloudevents)
-        if isinstance(normal, tuple):
-            envelopes = [identify(each, route, *trace) for each in normal]
-            return BatchReceipt(await store_all(envelopes, self._keep))
-        return await self._keep(identify(normal, route, *trace))
+        parcels = await beside(len(raw.body), _parcels, authentic, route, trace)
+        if isinstance(parcels, tuple):
+            return BatchReceipt(await store_all(parcels, self._keep))
+        return await self._keep(parcels)
 
-    async def _keep(self, envelope: Envelope) -> Receipt:
-        kept = await self._store.store(envelope)
+    async def _keep(self, parcel: Parcel) -> Receipt:
+        envelope = parcel.envelope
+        kept = await self._store.store(parcel)
         return Receipt(envelope.source, envelope.id, kept.duplicate, kept.spooled)
 
     async def refuse(self, scope: Scope, receive_event: Receive) -> RejectedInput:
@@ -109,3 +109,15 @@ class Pipeline:
         raw = await self._receiver.receive(scope, receive_event, UNKNOWN_CAP, {})
         self._receiver.release(raw)
         return refuse_unknown(raw)
+
+
+def _parcels(authentic: AuthenticRequest, route: Route, trace: tuple[str, str | None]) -> Parcel | tuple[Parcel, ...]:
+    """Normalise and identify: the one event of a request, or all of its batch."""
+    normal = unwrap(authentic, route.kept, route.cloudevents, route.needs)
+    if isinstance(normal, tuple):
+        return tuple(_parcel(each, route, trace) for each in normal)
+    return _parcel(normal, route, trace)
+
+
+def _parcel(normal: NormalRequest, route: Route, trace: tuple[str, str | None]) -> Parcel:
+    return Parcel(identify(normal, route, *trace), normal.body if normal.is_large else None)

@@ -253,6 +253,7 @@ LOG_EVENTS = (
         "Amazon SNS could not be asked to confirm; let it send its question again.",
     ),
     LogEvent("handshake.unsubscribed", "warning", ("source",), "Amazon SNS says that no more events will come."),
+    LogEvent("janitor.bodies_removed", "info", ("bodies",), "Large bodies that nothing needs any more are gone."),
     LogEvent("janitor.failed", "info", ("code", "reason"), "A sweep failed; the next one tries again."),
     LogEvent("janitor.purged", "info", ("from", "to", "settled"), "Settled events made room."),
     LogEvent("request.abandoned", "info", ("source",), "The sender left before the answer."),
