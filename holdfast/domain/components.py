@@ -13,9 +13,7 @@ from holdfast.domain.paths import MISSING, walk
 from holdfast.domain.schemes import Place, SignedRequest
 
 MAX_FIELDS = 1_000  # of a form or a query
-MAX_READ = (
-    1_048_576  # bytes of a body that is read before its sender is known: signatures inside a body are in small ones
-)
+MAX_READ = 1_048_576  # bytes of a body that is read before its sender is known
 MAX_ENTRIES = 32  # of a list of key=value
 
 Fields = list[tuple[str, str]]

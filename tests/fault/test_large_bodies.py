@@ -177,7 +177,7 @@ async def test_a_kill_while_the_body_is_stored_leaves_no_half_event(
         later = datetime.now(UTC) + timedelta(hours=2)
         assert await janitor.sweep(later) == []
         [kept] = [found async for found in descriptions(bus)]
-        assert {subject for subject in await subjects_of(bus, BODIES_STREAM, "$O.holdfast-bodies.C.>")} == {
+        assert set(await subjects_of(bus, BODIES_STREAM, "$O.holdfast-bodies.C.>")) == {
             f"$O.holdfast-bodies.C.{kept.nuid}"
         }
         assert kept.size == len(body)
