@@ -24,6 +24,7 @@ MAX_MESSAGE = 2_097_152  # bytes, headers included; twice the largest body, as b
 MAX_DEAD_LETTER = 3_145_728  # bytes; base64 of the largest message (4/3) and what is said about it
 LIMITS = {EVENTS: MAX_MESSAGE, DEAD_LETTERS: MAX_DEAD_LETTER, UNMATCHED: MAX_MESSAGE}
 
+BUCKET_WINDOW = timedelta(minutes=2)  # JetStream's own; no chunk carries a message id
 RARE_WINDOW = timedelta(hours=24)  # dead letters and unmatched events are few, so their repeats are known for long
 
 
@@ -96,6 +97,7 @@ class BucketPlan:
             max_age=0,
             num_replicas=self.replicas,
             allow_direct=True,
+            duplicate_window=BUCKET_WINDOW.total_seconds(),
             allow_rollup_hdrs=True,  # a description replaces the one before it
             allow_msg_ttl=False,
             deny_delete=False,
