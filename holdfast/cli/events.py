@@ -105,11 +105,12 @@ def body(
     settings = load_settings(config, data_dir)
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(output.open("wb")) if output is not None else sys.stdout.buffer
-        asyncio.run(_write_body(settings, source, event_id, out))
+        asyncio.run(write_body(settings, source, event_id, out))
         out.flush()
 
 
-async def _write_body(settings: ProcessSettings, source: str, event_id: str, out: IO[bytes]) -> None:
+async def write_body(settings: ProcessSettings, source: str, event_id: str, out: IO[bytes]) -> None:
+    """Write an event's body to `out`. Raises RejectedInput `not_found`, PermanentFailure `body.…`, Unavailable."""
     async with open_bus(settings) as bus:
         found = await find_event(bus, source, event_id)
         envelope = found.envelope if found is not None else None

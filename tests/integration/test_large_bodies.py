@@ -1,5 +1,6 @@
 """What is too large for a message goes the whole way all the same: stored once, delivered, and gone in the end."""
 
+import io
 import itertools
 import json
 from collections.abc import AsyncIterator
@@ -25,6 +26,7 @@ from holdfast.bus.objects import (
 from holdfast.bus.publish import EventPublisher
 from holdfast.bus.retention import fill_of, purge_subject, purge_up_to, subjects_of
 from holdfast.bus.streams import BODIES, BODIES_STREAM, DEAD_LETTERS, EVENTS
+from holdfast.cli.events import write_body
 from holdfast.contracts.dead_letter import RedriveInput
 from holdfast.domain.events import Envelope
 from holdfast.domain.matching import _json
@@ -124,6 +126,9 @@ async def test_every_action_has_what_it_needs_of_a_large_body(
         assert found.envelope.type == "push"
         assert found.envelope.subject == "acme/shop"
         assert found.envelope.body == ""
+        written = io.BytesIO()
+        await write_body(settings_of(nats_server, temporal_server), "github", event_id, written)
+        assert written.getvalue() == body
         assert [known.size async for known in descriptions(bus)] == [len(body)]
         (tmp_path / "worker").mkdir()
         settings = settings_of(nats_server, temporal_server)
