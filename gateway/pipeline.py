@@ -108,7 +108,7 @@ class Pipeline:
         check_head(scope["headers"], UNKNOWN_CAP)
         raw = await self._receiver.receive(scope, receive_event, UNKNOWN_CAP, {})
         self._receiver.release(raw)
-        return refuse_unknown(raw)
+        return await beside(len(raw.body), refuse_unknown, raw)
 
 
 def _parcels(authentic: AuthenticRequest, route: Route, trace: tuple[str, str | None]) -> Parcel | tuple[Parcel, ...]:
