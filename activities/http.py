@@ -5,7 +5,7 @@ Flow: deliver → **http** → the world. What the answer means is decided by `j
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
@@ -84,6 +84,9 @@ class HttpTarget:
         kind = "application/json" if action.body is not None else cloudevents.content_type(shipment.event)
         if kind is not None:
             headers["content-type"] = kind
+        reference = shipment.event.body_ref
+        if action.body is None and action.method != "GET" and reference is not None:
+            headers["content-length"] = str(reference.size)  # a body that turns out damaged ends before it is whole
         if shipment.traceparent is not None:
             headers["traceparent"] = shipment.traceparent
             if shipment.tracestate is not None:
@@ -172,10 +175,12 @@ def retry_after(value: str | None, *, now: datetime) -> timedelta | None:
     return min(max(due - now, timedelta(0)), MAX_RETRY_AFTER)
 
 
-def _body(action: HttpAction, shipment: Shipment) -> bytes | None:
+def _body(action: HttpAction, shipment: Shipment) -> bytes | AsyncIterator[bytes] | None:
     if action.body is not None:
         return action.body.encode("utf-8", "surrogatepass")
-    return None if action.method == "GET" else shipment.event.raw_body
+    if action.method == "GET":
+        return None
+    return shipment.event.raw_body if shipment.event.body_ref is None else shipment.chunks
 
 
 def _without(hidden: list[str], text: str) -> str:

@@ -3,6 +3,7 @@
 Flow: DeadLetter → **prepare_redrive** → EventDelivery; or: DeadLetter → **republish** → stream EVENTS.
 """
 
+import asyncio
 import base64
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +15,7 @@ from activities.boundary import boundary
 from activities.publish import Ticks
 from holdfast import ids
 from holdfast.bus.connect import Bus
+from holdfast.bus.objects import Loading, load_body
 from holdfast.bus.publish import publish_message
 from holdfast.bus.streams import subject_for
 from holdfast.contracts import names
@@ -28,8 +30,7 @@ from holdfast.contracts.scheduled import ScheduledInput, nominal_time
 from holdfast.domain.actions import DeliverySpec
 from holdfast.domain.bodies import parse_json
 from holdfast.domain.events import Envelope, decode_envelope, pack_body
-from holdfast.domain.expressions import EVENT
-from holdfast.domain.matching import Matched, Passed, Undecidable
+from holdfast.domain.matching import CompiledTrigger, Matched, Passed, Undecidable, Verdict, see
 from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput
 from holdfast.settings.file import LoadedConfig
 
@@ -49,7 +50,7 @@ class Redrives:
         """Decide anew. Fails for good where the event cannot be decided: the case opens again and says why."""
         with boundary():
             envelope = edited(given.record, given.body)
-            spec = self._decide(given.record, envelope)
+            spec = await self._decide(given.record, envelope)
             if isinstance(spec, str):
                 return PrepareRedriveResult(reason=spec)
             delivery = DeliveryInput(
@@ -74,7 +75,7 @@ class Redrives:
                 timeout=TIMEOUT,
             )
 
-    def _decide(self, record: DeadLetterRecord, envelope: Envelope) -> DeliverySpec | str:
+    async def _decide(self, record: DeadLetterRecord, envelope: Envelope) -> DeliverySpec | str:
         """Return what to run; or, as text, why nothing is to be run."""
         trigger = self.loaded.triggers.get(record.trigger)
         if trigger is None:
@@ -83,13 +84,21 @@ class Redrives:
                     ErrorCode.NOT_FOUND, f"there is no trigger {record.trigger!r} any more, and nothing was recorded"
                 )
             return record.spec
-        match trigger.verdict(EVENT.bind(event=envelope.view())):
+        match await self._verdict(trigger, envelope):
             case Matched(spec):
                 return spec
             case Passed(_, reason):
                 return f"trigger {record.trigger} no longer wants this event: {reason}"
             case Undecidable(code=code, reason=reason):
                 raise PermanentFailure(code, reason)
+
+    async def _verdict(self, trigger: CompiledTrigger, envelope: Envelope) -> Verdict:
+        """Decide; a body that lies elsewhere is read where an expression needs it. Raises PermanentFailure."""
+        if envelope.body_ref is None or not trigger.needs:
+            return trigger.verdict(see(envelope, None, trigger.needs))
+        async with self.bus.part(Loading).room:
+            body = await load_body(self.bus, envelope)
+            return await asyncio.to_thread(lambda: trigger.verdict(see(envelope, body, trigger.needs)))
 
     def _tick(self, record: DeadLetterRecord, body: str | None) -> tuple[ScheduledInput, Any]:
         """Return the tick as its schedule is configured now, or with the edited data."""
@@ -115,7 +124,12 @@ def edited(record: DeadLetterRecord, body: str | None) -> Envelope:
         return record.envelope
     raw = body.encode("utf-8", "surrogatepass")
     encoding, text = pack_body(raw)
-    changed = {"body_encoding": encoding, "body": text, "body_sha256": ids.sha256_hex(raw)}
+    changed: dict[str, Any] = {
+        "body_ref": None,
+        "body_encoding": encoding,
+        "body": text,
+        "body_sha256": ids.sha256_hex(raw),
+    }
     return record.envelope.model_copy(update=changed)
 
 

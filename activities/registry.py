@@ -27,7 +27,7 @@ def build(
     The Temporal client is the worker's own (`activity.client()`).
     """
     clock = SystemClock()
-    deliver = Deliver(HttpTarget(http or new_client(), secrets, clock), NatsTarget(bus), metrics, clock)
+    deliver = Deliver(HttpTarget(http or new_client(), secrets, clock), NatsTarget(bus), metrics, clock, bus)
     ticks = Ticks(bus, clock)
     redrives = Redrives(bus, loaded, ticks)
     children = Children(metrics, clock)

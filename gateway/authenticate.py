@@ -5,7 +5,9 @@ Flow: receive → **authenticate** → normalise → identify → publish.
 
 import hmac
 from dataclasses import dataclass
+from functools import partial
 
+from gateway.beside import beside
 from gateway.certificates import Certificates
 from gateway.key_sets import KeySets
 from gateway.requests import AuthenticRequest, RawRequest
@@ -43,7 +45,8 @@ async def authenticate(raw: RawRequest, verifier: Verifier | None, published: Pu
     """
     if verifier is None:
         return AuthenticRequest(raw, None)
-    verdict = verifier.verify(raw.signed, raw.received_at, fetched=await published.fetched(verifier, raw))
+    fetched = await published.fetched(verifier, raw)
+    verdict = await beside(len(raw.body), partial(verifier.verify, fetched=fetched), raw.signed, raw.received_at)
     if isinstance(verdict, Refused):
         raise RejectedInput(verdict.code, verdict.reason)
     return AuthenticRequest(raw, verdict.id)

@@ -8,6 +8,14 @@ ANSWER_WITHIN = timedelta(seconds=2.5)
 PUBLISH_WITHIN = timedelta(seconds=2)
 """For the bus to store an event; after that the outcome is unknown and the sender is asked to repeat."""
 
+LARGE_ANSWER_WITHIN = timedelta(seconds=9)
+"""The same for a body over 128 KiB, which is stored apart first; GitHub, who sends up to 25 MB, waits 10 s."""
+
+STORE_BODY_WITHIN = timedelta(seconds=5)
+"""For the bus to store such a body, a piece at a time."""
+
+MAX_STRUCTURED = 1_048_576  # bytes of a structured CloudEvent or a batch, whose parts are read in memory
+
 PUBLISH_BEFORE_SPOOLING = timedelta(seconds=1.5)
 """The same where an outbox stands behind the bus: a second is left for a slow disk."""
 
@@ -31,9 +39,9 @@ MAX_HEADERS = 128  # in one request; real senders and their proxies together sta
 
 MAX_HEADER_BYTES = 65_536  # request line and headers together; common proxies allow 8 to 64 KiB
 
-MAX_BUFFERED = 67_108_864  # bytes of bodies held at once; above it new ones are asked to come again
+MAX_BUFFERED = 67_108_864  # bytes of bodies held at once, two of 25 MiB; above it new ones are asked to come again
 
-UNKNOWN_CAP = 524_288  # bytes read for a path of no source: what a source accepts by default
+UNKNOWN_CAP = 26_214_400  # bytes read for a path of no source: what a source accepts by default
 
 MAX_BATCH = 500  # CloudEvents in one batch; one disk stores about 1,000 a second, and the sender waits for all
 

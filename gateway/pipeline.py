@@ -19,6 +19,7 @@ from functools import partial
 
 from gateway.authenticate import Published, authenticate, refuse_unknown
 from gateway.batches import store_all
+from gateway.beside import beside
 from gateway.certificates import Certificates
 from gateway.cloudevents import unwrap
 from gateway.confirm import Confirm
@@ -29,11 +30,10 @@ from gateway.problems import Answer
 from gateway.publish import Store
 from gateway.quotas import Quota, Quotas
 from gateway.receive import Receive, Receiver, Scope, check_head
-from gateway.requests import AuthenticRequest, NormalRequest, RawRequest
+from gateway.requests import AuthenticRequest, NormalRequest, Parcel, RawRequest
 from gateway.routes import Route, method_not_allowed
 from gateway.tracing import event_trace, incoming_trace
 from holdfast.clock import Clock
-from holdfast.domain.events import Envelope
 from holdfast.errors import RejectedInput
 from holdfast.telemetry import names
 from holdfast.telemetry.tracing import mint_traceparent, span
@@ -118,17 +118,14 @@ class Pipeline:
         if (answer := greet(proven=True)) is not None:
             return answer
         with quota.working():
-            return await self._accept(authentic, route, trace)
+            parcels = await beside(len(raw.body), _parcels, authentic, route, trace)
+            if isinstance(parcels, tuple):
+                return BatchReceipt(await store_all(parcels, self._keep))
+            return await self._keep(parcels)
 
-    async def _accept(self, authentic: AuthenticRequest, route: Route, trace: Trace) -> Receipt | BatchReceipt:
-        normal = unwrap(authentic, route.kept, route.cloudevents)
-        if isinstance(normal, tuple):
-            envelopes = [identify(each, route, *trace.of(each)) for each in normal]
-            return BatchReceipt(await store_all(envelopes, self._keep))
-        return await self._keep(identify(normal, route, *trace.of(normal)))
-
-    async def _keep(self, envelope: Envelope) -> Receipt:
-        kept = await self._store.store(envelope)
+    async def _keep(self, parcel: Parcel) -> Receipt:
+        envelope = parcel.envelope
+        kept = await self._store.store(parcel)
         return Receipt(envelope.source, envelope.id, kept.duplicate, kept.spooled)
 
     async def refuse(self, scope: Scope, receive_event: Receive) -> RejectedInput:
@@ -136,4 +133,16 @@ class Pipeline:
         check_head(scope["headers"], UNKNOWN_CAP)
         raw = await self._receiver.receive(scope, receive_event, UNKNOWN_CAP, {})
         self._receiver.release(raw)
-        return refuse_unknown(raw)
+        return await beside(len(raw.body), refuse_unknown, raw)
+
+
+def _parcels(authentic: AuthenticRequest, route: Route, trace: Trace) -> Parcel | tuple[Parcel, ...]:
+    """Normalise and identify: the one event of a request, or all of its batch."""
+    normal = unwrap(authentic, route.kept, route.cloudevents, route.needs)
+    if isinstance(normal, tuple):
+        return tuple(_parcel(each, route, trace) for each in normal)
+    return _parcel(normal, route, trace)
+
+
+def _parcel(normal: NormalRequest, route: Route, trace: Trace) -> Parcel:
+    return Parcel(identify(normal, route, *trace.of(normal)), normal.body if normal.is_large else None)

@@ -14,6 +14,8 @@ from gateway.problems import Answer
 from holdfast.domain.clients import Proxies
 from holdfast.domain.expressions import EVENT, Expression
 from holdfast.domain.handshakes import handshakes_of
+from holdfast.domain.json_scan import Path
+from holdfast.domain.needs import field_path, needs
 from holdfast.domain.presets import Preset, preset_of, verifier_of
 from holdfast.domain.schemes import KeySet
 from holdfast.domain.signatures import Verifier
@@ -54,6 +56,7 @@ class Route:
     respond: Answer | None  # the fixed answer of the source, without Location
     cloudevents: Acceptance
     greeter: Greeter
+    needs: frozenset[Path]  # what is read of the data of a large body
 
     @property
     def reachable_by(self) -> frozenset[str]:
@@ -133,7 +136,16 @@ def compile_route(name: str, config: SourceConfig, secrets: Secrets, proxies: Pr
         respond=_fixed_answer(respond),
         cloudevents=_acceptance(config),
         greeter=_greeter(name, config, secrets),
+        needs=_needs(event, preset),
     )
+
+
+def _needs(event: EventConfig, preset: Preset | None) -> frozenset[Path]:
+    """Return what identity, type and subject read of the data: the expressions', and the preset's own."""
+    own = (preset.id_field, preset.type_field, preset.action_field, preset.subject_field) if preset is not None else ()
+    return needs(text for text in (event.id, event.type, event.subject) if text) | {
+        field_path(field) for field in own if field
+    }
 
 
 def reads_only_signed(expression: str, signed: frozenset[str]) -> bool:

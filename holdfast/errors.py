@@ -54,6 +54,8 @@ class ErrorCode(StrEnum):
     TARGET_REFUSED = "target.refused"
     TARGET_FAILED = "target.failed"
     TARGET_MISCONFIGURED = "target.misconfigured"
+    BODY_MISSING = "body.missing"
+    BODY_DAMAGED = "body.damaged"
     WORKFLOW_FAILED = "workflow.failed"
     WORKFLOW_NOT_RUNNABLE = "workflow.not_runnable"
     WORKFLOW_UNKNOWN_TYPE = "workflow.unknown_type"

@@ -33,6 +33,7 @@ from holdfast.telemetry.metrics import Metrics
 from holdfast.telemetry.temporal import temporal_interceptors
 from holdfast.temporal.connect import RETRY_WAIT, connect
 from holdfast.temporal.namespace import ensure_namespace
+from workers.body_janitor import BodyJanitor
 from workers.escalate import Escalator
 from workers.gate import Gate, GateState
 from workers.health import listen, ops_server
@@ -140,6 +141,7 @@ class WorkerProcess:
             _task(self._consumers["dispatcher"].run(gate.passable, self._repair(DISPATCHER))),
             _task(self._consumers["escalator"].run(gate.passable, self._repair(ESCALATOR))),
             _task(Janitor(self.bus, loaded.config.bus.streams.events).run()),
+            _task(BodyJanitor(self.bus, client).run()),
             _task(sample(self.bus, client, metrics)),
         ]
         polling = _task(self._poll(worker, gate))

@@ -156,6 +156,17 @@ async def read(
         sequence = raw.sequence + 1
 
 
+async def last_of(bus: Bus, stream: str, subject: str) -> Raw | None:
+    """Return the last message of a subject, or None. Raises Unavailable."""
+    question = json.dumps({"last_by_subj": subject}).encode()
+    reply, error = _json(await bus.part(Requests).request(f"$JS.API.STREAM.MSG.GET.{stream}", question, timeout=CALL))
+    if error is None:
+        return _raw(reply["message"])
+    if error.get("err_code") == _NO_MESSAGE:
+        return None
+    raise of_api_error(error.get("err_code"), error.get("code"), error.get("description"))
+
+
 def _json(raw: bytes) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Return a reply and, where it is one, its error."""
     try:

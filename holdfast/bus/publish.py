@@ -10,10 +10,12 @@ from datetime import timedelta
 from holdfast import ids
 from holdfast.bus.connect import Bus
 from holdfast.bus.errors import of_reply
+from holdfast.bus.objects import put_body
 from holdfast.bus.requests import Requests
 from holdfast.bus.streams import (
     DEAD_LETTERS,
     EVENTS,
+    EXPECTED_STREAM,
     LIMITS,
     UNMATCHED,
     Unmatched,
@@ -27,7 +29,6 @@ from holdfast.errors import Defect, ErrorCode, RejectedInput, Unavailable
 
 HEADER_FRAME = len("NATS/1.0\r\n\r\n")
 MESSAGE_ID = "Nats-Msg-Id"
-EXPECTED_STREAM = "Nats-Expected-Stream"
 _SMALLER: tuple[dict[str, None], ...] = ({}, {"spec": None}, {"spec": None, "raw_base64": None, "envelope": None})
 
 
@@ -78,6 +79,10 @@ class EventPublisher:
     async def publish_event(self, envelope: Envelope, *, timeout: timedelta) -> Stored:
         """Store one event. Raises as `Publisher.publish` does."""
         return await self.publish_record(envelope.source, envelope.id, envelope.encode(), timeout=timeout)
+
+    async def store_body(self, envelope: Envelope, body: bytes, *, timeout: timedelta) -> None:
+        """Store the body of an event that refers to it; before the event itself. Raises Unavailable `bus.…`."""
+        await put_body(self._bus, envelope, body, timeout=timeout)
 
     async def publish_record(self, source: str, event_id: str, record: bytes, *, timeout: timedelta) -> Stored:
         """Store one event that is encoded already. Raises as `Publisher.publish` does."""

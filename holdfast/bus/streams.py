@@ -16,11 +16,15 @@ from holdfast.domain.streams import BusConfig
 EVENTS = "EVENTS"
 DEAD_LETTERS = "DEAD_LETTERS"
 UNMATCHED = "UNMATCHED"
+BODIES = "holdfast-bodies"  # the bucket of an object store
+BODIES_STREAM = f"OBJ_{BODIES}"  # its stream, named as every client of object stores names it
+EXPECTED_STREAM = "Nats-Expected-Stream"  # a header: another stream refuses the message
 MAX_MESSAGE = 2_097_152  # bytes, headers included; twice the largest body, as base64 and JSON need room
 
 MAX_DEAD_LETTER = 3_145_728  # bytes; base64 of the largest message (4/3) and what is said about it
 LIMITS = {EVENTS: MAX_MESSAGE, DEAD_LETTERS: MAX_DEAD_LETTER, UNMATCHED: MAX_MESSAGE}
 
+BUCKET_WINDOW = timedelta(minutes=2)  # JetStream's own; no chunk carries a message id
 RARE_WINDOW = timedelta(hours=24)  # dead letters and unmatched events are few, so their repeats are known for long
 
 
@@ -72,6 +76,36 @@ class StreamPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class BucketPlan:
+    """The object store of large bodies: nothing expires; the janitor removes what no event needs any more."""
+
+    max_bytes: int
+    replicas: int
+    name: str = BODIES_STREAM
+
+    def config(self) -> api.StreamConfig:
+        """Return its stream as JetStream takes it, laid out as every client of object stores expects."""
+        return api.StreamConfig(
+            name=self.name,
+            description="Holdfast: bodies that are too large for a message",
+            subjects=[f"$O.{BODIES}.C.>", f"$O.{BODIES}.M.>"],
+            retention=api.RetentionPolicy.LIMITS,
+            storage=api.StorageType.FILE,
+            discard=api.DiscardPolicy.NEW,
+            max_bytes=self.max_bytes,
+            max_msgs=-1,
+            max_age=0,
+            num_replicas=self.replicas,
+            allow_direct=True,
+            duplicate_window=BUCKET_WINDOW.total_seconds(),
+            allow_rollup_hdrs=True,  # a description replaces the one before it
+            allow_msg_ttl=False,
+            deny_delete=False,
+            deny_purge=False,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ConsumerPlan:
     """One durable pull consumer. The server never gives up on a message: the dispatcher decides."""
 
@@ -101,8 +135,8 @@ DISPATCHER = ConsumerPlan(EVENTS, "dispatcher", "Holdfast: starts a delivery per
 ESCALATOR = ConsumerPlan(DEAD_LETTERS, "escalator", "Holdfast: starts a case per dead letter")
 
 
-def stream_plans(config: BusConfig) -> tuple[StreamPlan, ...]:
-    """Return the three streams with the configured limits."""
+def stream_plans(config: BusConfig) -> tuple[StreamPlan | BucketPlan, ...]:
+    """Return the streams with the configured limits."""
     streams = config.streams
     return (
         StreamPlan(
@@ -129,6 +163,7 @@ def stream_plans(config: BusConfig) -> tuple[StreamPlan, ...]:
             RARE_WINDOW,
             config.replicas,
         ),
+        BucketPlan(int(streams.bodies.max_bytes), config.replicas),
     )
 
 

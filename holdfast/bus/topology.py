@@ -22,6 +22,7 @@ from holdfast.bus.streams import (
     EVENTS,
     MAX_MESSAGE,
     UNMATCHED,
+    BucketPlan,
     ConsumerPlan,
     StreamPlan,
     stream_plans,
@@ -117,7 +118,7 @@ async def ensure_consumer(bus: Bus, plan: ConsumerPlan) -> None:
     await _bounded(ensure)
 
 
-async def _ensure_stream(bus: Bus, plan: StreamPlan) -> list[Drift]:
+async def _ensure_stream(bus: Bus, plan: StreamPlan | BucketPlan) -> list[Drift]:
     """Create, verify or update one stream; return the drift that remains."""
     js, planned = bus.jetstream, plan.config()
     try:

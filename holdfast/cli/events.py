@@ -1,13 +1,17 @@
 """`holdfast events show`: where one event is now. Flow: bus and Temporal are asked → **one answer**."""
 
 import asyncio
+import contextlib
+import sys
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any
+from pathlib import Path
+from typing import IO, Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from holdfast.bus.lookup import FoundEvent, find_dead_letters, find_event, find_unmatched
+from holdfast.bus.objects import chunks_of
 from holdfast.cli.clients import open_bus, open_temporal, workflow_link
 from holdfast.cli.options import ConfigOption, DataDirOption, JsonOption
 from holdfast.cli.output import console, show_json
@@ -81,6 +85,44 @@ def show(
         _print(settings, found, f"{source} {event_id}")
 
 
+@app.command()
+def body(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Name of the source.", show_default=False)],
+    event_id: Annotated[
+        str, typer.Argument(metavar="ID", help="The event's id, as the gateway answered it.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write to this file instead of the standard output.")
+    ] = None,
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Write the body of an event, byte for byte as it was received, however large it is.
+
+    It comes from the stream EVENTS, or from the event's dead letter; the hash is checked before the last byte is
+    written. Exit code 1 when there is no such event.
+    """
+    settings = load_settings(config, data_dir)
+    with contextlib.ExitStack() as stack:
+        out = stack.enter_context(output.open("wb")) if output is not None else sys.stdout.buffer
+        asyncio.run(write_body(settings, source, event_id, out))
+        out.flush()
+
+
+async def write_body(settings: ProcessSettings, source: str, event_id: str, out: IO[bytes]) -> None:
+    """Write an event's body to `out`. Raises RejectedInput `not_found`, PermanentFailure `body.…`, Unavailable."""
+    async with open_bus(settings) as bus:
+        found = await find_event(bus, source, event_id)
+        envelope = found.envelope if found is not None else None
+        if envelope is None:
+            async for letter in find_dead_letters(bus, source=source, event_id=event_id):
+                envelope = letter.record.envelope or envelope
+        if envelope is None:
+            raise RejectedInput(ErrorCode.NOT_FOUND, f"there is no event {event_id!r} of source {source!r} on the bus")
+        async for chunk in chunks_of(bus, envelope):
+            out.write(chunk)
+
+
 async def _find(settings: ProcessSettings, source: str, event_id: str) -> Whereabouts:
     found = Whereabouts()
     async with open_bus(settings) as bus:
@@ -107,6 +149,8 @@ def _print(settings: ProcessSettings, found: Whereabouts, title: str) -> None:
         out.print(escape(f"event       {what}, received {rfc3339(event.envelope.received_at)}"))
         settled = "settled" if event.settled else "not settled yet"
         out.print(escape(f"stored      EVENTS #{event.sequence}, {settled}"))
+        if (reference := event.envelope.body_ref) is not None:
+            out.print(escape(f"body        {reference.size} bytes in bucket {reference.bucket}: {reference.name}"))
     for delivery in found.deliveries:
         why = f" ({delivery.error})" if delivery.error else ""
         out.print(escape(f"delivery    {delivery.trigger}: {delivery.state}{why}"))

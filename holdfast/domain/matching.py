@@ -10,11 +10,16 @@ from typing import Any
 
 from holdfast.domain.actions import Action, DeliverySpec, HttpAction, LogAction, NatsAction, WorkflowAction
 from holdfast.domain.deadletters import Stage
-from holdfast.domain.events import Envelope
+from holdfast.domain.events import Data, Envelope
 from holdfast.domain.expressions import EVENT, Absent, Bound, Failed, Found
+from holdfast.domain.json_scan import Path
+from holdfast.domain.large_bodies import data_of
+from holdfast.domain.needs import needs
 from holdfast.domain.triggers import RunConfig, TriggerConfig
-from holdfast.errors import ErrorCode, RejectedInput
+from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput
 from holdfast.ids import sha256_hex
+
+_EVENT = "event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,24 @@ class Undecidable:
 Verdict = Matched | Passed | Undecidable
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One event as expressions see it. `plain`: what `event` by itself is, where its body lies elsewhere."""
+
+    bound: Bound
+    plain: dict[str, Any] | None = None
+    trouble: PermanentFailure | None = None  # why the body cannot be read
+
+
+def see(envelope: Envelope, body: bytes | PermanentFailure | None, paths: frozenset[Path]) -> Seen:
+    """Bind an event, once for all triggers; of a body that lies elsewhere, what stands at `paths`."""
+    if envelope.body_ref is None:
+        return Seen(EVENT.bind(event=envelope.view()))
+    data = data_of(body, envelope.datacontenttype, paths) if isinstance(body, bytes) else Data()
+    trouble = body if isinstance(body, PermanentFailure) else None
+    return Seen(EVENT.bind(event=envelope.view(data)), envelope.view(), trouble)
+
+
 class CompiledTrigger:
     """One trigger, its expressions compiled."""
 
@@ -59,10 +82,16 @@ class CompiledTrigger:
             raise RejectedInput(
                 ErrorCode.CONFIG_INVALID, f"`when` is {self._when.returns.lower()}, it must be true or false"
             )
-        self._mapped = {source: EVENT.compile(source) for source in expressions(config.run)}
+        mapped = expressions(config.run)
+        self._mapped = {source: EVENT.compile(source) for source in mapped}
+        read = (*mapped, *((config.when,) if config.when is not None else ()))
+        self.needs = needs(text for text in read if text.strip() != _EVENT)
 
-    def verdict(self, bound: Bound) -> Verdict:
-        """Decide for one bound event."""
+    def verdict(self, seen: "Seen") -> Verdict:
+        """Decide for one event."""
+        bound = seen.bound
+        if self.needs and seen.trouble is not None:
+            return self._undecidable(seen.trouble.code, seen.trouble.message)
         if self._when is not None:
             result = self._when.evaluate(bound)
             match result:
@@ -76,12 +105,12 @@ class CompiledTrigger:
                     return self._undecidable(
                         ErrorCode.FILTER_FAILED, f"when: gave {type(value).__name__}, not true or false"
                     )
-        return self.map(bound)
+        return self.map(seen)
 
-    def map(self, bound: Bound) -> Matched | Undecidable:
+    def map(self, seen: "Seen") -> Matched | Undecidable:
         """Resolve the action for one bound event, without asking the filter."""
         try:
-            action = self._action(self.config.run, bound)
+            action = self._action(self.config.run, seen)
         except _MappingError as error:
             return self._undecidable(ErrorCode.MAPPING_FAILED, str(error))
         return Matched(
@@ -97,7 +126,7 @@ class CompiledTrigger:
     def _undecidable(self, code: ErrorCode, reason: str) -> Undecidable:
         return Undecidable(self.name, self.hash, code, reason)
 
-    def _action(self, run: RunConfig, bound: Bound) -> Action:
+    def _action(self, run: RunConfig, bound: "Seen") -> Action:
         if run.http is not None:
             http = run.http
             body = None if http.body is None else _json(self._value(http.body, bound))
@@ -116,8 +145,10 @@ class CompiledTrigger:
             start_within=run.start_within,
         )
 
-    def _value(self, source: str, bound: Bound) -> Any:
-        match self._mapped[source].evaluate(bound):
+    def _value(self, source: str, seen: "Seen") -> Any:
+        if seen.plain is not None and source.strip() == _EVENT:
+            return seen.plain
+        match self._mapped[source].evaluate(seen.bound):
             case Found(value):
                 return value
             case Absent(reason) | Failed(reason):
@@ -135,13 +166,20 @@ class CompiledTriggers:
         """Return the trigger of that name, if the configuration still has it."""
         return self._all.get(name)
 
-    def decide(self, envelope: Envelope) -> tuple[Verdict, ...]:
-        """Decide for every trigger that listens to the event's source, in the order of the configuration."""
+    def decide(self, envelope: Envelope, body: bytes | PermanentFailure | None = None) -> tuple[Verdict, ...]:
+        """Decide for every trigger that listens to the event's source, in the order of the configuration.
+
+        `body` is that of an event that only refers to it, where `needs` says that it is read; or why it is not there.
+        """
         listening = [t for t in self._all.values() if envelope.source in t.config.on]
         if not listening:
             return ()
-        bound = EVENT.bind(event=envelope.view())
-        return tuple(trigger.verdict(bound) for trigger in listening)
+        seen = see(envelope, body, frozenset().union(*(trigger.needs for trigger in listening)))
+        return tuple(trigger.verdict(seen) for trigger in listening)
+
+    def needs(self, source: str) -> frozenset[Path]:
+        """Return what the triggers of a source read of `event.data`; nothing: a body that lies elsewhere may stay."""
+        return frozenset().union(*(t.needs for t in self._all.values() if source in t.config.on))
 
 
 class _MappingError(Exception):

@@ -49,7 +49,8 @@ def render(
     """Return the signed bytes; None where a part of them is not there or cannot be read in one way."""
     pieces: list[bytes] = []
     for literal, part in template:
-        pieces.append(literal)
+        if literal:  # a single piece is not copied by the join: it may be a body of 25 MiB
+            pieces.append(literal)
         if part is None:
             continue
         piece = _part(part, components, found, url, secret)

@@ -245,6 +245,7 @@ class Verifier:
                     return False
                 for mark, text in candidates:
                     holds |= proofs.holds(mark, key, material, text)
+                del material  # before the next is made: each may be as large as the body
         return holds
 
     def _candidates(self, value: bytes) -> list[tuple[Mark, bytes]]:

@@ -16,7 +16,7 @@ __all__ += ["VerifyConfig"]
 DEFAULT_HEADERS = ("content-type", "user-agent", "x-request-id", "x-correlation-id")
 """Request headers every source keeps; presets add the provider's own."""
 
-MAX_BODY = 1_048_576  # bytes; a body must fit the message (2 MiB) and Temporal's blob limit (2 MiB) after encoding
+MAX_BODY = 26_214_400  # bytes; GitHub sends up to 25 MB. Over 128 KiB a body is stored apart from its event
 
 
 class EventConfig(BaseModel):
@@ -81,7 +81,12 @@ class SourceConfig(BaseModel):
         default=(), description="Further request headers to keep with the event. Never list one that carries a secret."
     )
     max_body: Size = Field(
-        default=Size(524_288), gt=0, le=MAX_BODY, description="Largest body, bytes. Larger ones are answered 413."
+        default=Size(MAX_BODY),
+        gt=0,
+        le=MAX_BODY,
+        description="Largest body, bytes, at most 25 MiB. Larger ones are answered 413 before they are read. Lower it"
+        " for senders whose events are small: the gateway holds 64 MiB of bodies at once, and asks further senders to"
+        " come again (503).",
     )
     respond: RespondConfig = Field(default=RespondConfig(), description="The answer to an accepted event.")
     limits: SourceLimits = Field(default=SourceLimits(), description="How much of this source is taken in.")

@@ -54,6 +54,19 @@ class UnmatchedStreamConfig(BaseModel):
     )
 
 
+class BodiesStreamConfig(BaseModel):
+    """The object store of large bodies."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_bytes: Size = Field(
+        default=Size(GIB),
+        ge=33_554_432,
+        description="Space for bodies over 128 KiB, bytes. A body is kept as long as its event, its dead letter or a"
+        " delivery under way needs it. When it is full, webhooks with such bodies get 503.",
+    )
+
+
 class StreamsConfig(BaseModel):
     """Limits per stream."""
 
@@ -61,6 +74,7 @@ class StreamsConfig(BaseModel):
 
     events: EventsStreamConfig = Field(default=EventsStreamConfig(), description="Accepted events.")
     dead_letters: DeadLettersStreamConfig = Field(default=DeadLettersStreamConfig(), description="Failed events.")
+    bodies: BodiesStreamConfig = Field(default=BodiesStreamConfig(), description="Bodies over 128 KiB.")
     unmatched: UnmatchedStreamConfig = Field(default=UnmatchedStreamConfig(), description="Events nobody wanted.")
 
 

@@ -22,6 +22,7 @@ def check_room(store: Path, streams: StreamsConfig) -> None:
     """Raise RejectedInput where the streams may grow past the disk; JetStream reserves their limits."""
     room = room_for(store)
     needed = streams.events.max_bytes + streams.dead_letters.max_bytes + streams.unmatched.max_bytes
+    needed += streams.bodies.max_bytes
     if needed > room:
         raise RejectedInput(
             ErrorCode.CONFIG_INVALID,

@@ -271,6 +271,7 @@ LOG_EVENTS = (
     LogEvent(
         "key_set.unavailable", "warning", ("url", "reason"), "An issuer's keys could not be fetched; tried again."
     ),
+    LogEvent("janitor.bodies_removed", "info", ("bodies",), "Large bodies that nothing needs any more are gone."),
     LogEvent("janitor.failed", "info", ("code", "reason"), "A sweep failed; the next one tries again."),
     LogEvent("janitor.purged", "info", ("from", "to", "settled"), "Settled events made room."),
     LogEvent("request.abandoned", "info", ("source",), "The sender left before the answer."),

@@ -44,6 +44,19 @@ async def list_deliveries(client: Client, source: str, event_id: str) -> list[De
     return sorted(await bounded_call(collect()), key=lambda found: found.started_at)
 
 
+async def is_under_way(client: Client, source: str, event_id: str) -> bool:
+    """Whether anything of an event runs: a delivery, its child, a case. Raises Unavailable."""
+    query = (
+        f"ExecutionStatus = 'Running' AND {names.SA_SOURCE} = {quoted(source)}"
+        f" AND {names.SA_EVENT_ID} = {quoted(event_id)}"
+    )
+
+    async def count() -> int:
+        return (await client.count_workflows(query)).count
+
+    return await bounded_call(count()) > 0
+
+
 def quoted(value: str) -> str:
     """Return `value` as a literal of Temporal's query language."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
