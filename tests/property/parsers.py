@@ -227,7 +227,7 @@ PARSERS: dict[str, Parser] = {
     ),
     "record in the outbox": Parser(
         ("gateway.drain",),
-        lambda given: drain._check(outbox_file.Spooled(1, "a", "b", given)),
+        lambda given: drain._read(outbox_file.Spooled(1, "a", "b", given)),
         mostly(records(*ENVELOPE)),
     ),
     "file of the outbox": Parser(
