@@ -83,7 +83,7 @@ class Redrives:
                     ErrorCode.NOT_FOUND, f"there is no trigger {record.trigger!r} any more, and nothing was recorded"
                 )
             return record.spec
-        match trigger.verdict(EVENT.bind(event=envelope.view())):
+        match trigger.verdict(envelope, EVENT.bind(event=envelope.view())):
             case Matched(spec):
                 return spec
             case Passed(_, reason):

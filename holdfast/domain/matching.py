@@ -6,15 +6,19 @@ Flow: consume → **match** → start. Pure: one event is bound once and evaluat
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from fnmatch import fnmatchcase
 
-from holdfast.domain.actions import Action, DeliverySpec, HttpAction, LogAction, NatsAction, WorkflowAction
+from holdfast.domain.actions import DeliverySpec
 from holdfast.domain.deadletters import Stage
 from holdfast.domain.events import Envelope
-from holdfast.domain.expressions import EVENT, Absent, Bound, Failed, Found
-from holdfast.domain.triggers import RunConfig, TriggerConfig
-from holdfast.errors import ErrorCode, RejectedInput
+from holdfast.domain.expressions import EVENT, MAX_GENERATED, Absent, Bound, Failed, Found
+from holdfast.domain.mapping import CompiledRun, MappingError
+from holdfast.domain.patterns import compile_pattern
+from holdfast.domain.triggers import TriggerConfig
+from holdfast.errors import ErrorCode, RejectedInput, bounded
 from holdfast.ids import sha256_hex
+
+MAX_SOURCES = 10_000  # names remembered with their triggers; a stray on the bus cannot grow this without end
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,36 +58,46 @@ class CompiledTrigger:
         self.name = name
         self.config = config
         self.hash = trigger_hash(config)
+        self._match = (
+            EVENT.compile(compile_pattern(config.match), limit=MAX_GENERATED) if config.match is not None else None
+        )
         self._when = EVENT.compile(config.when) if config.when is not None else None
         if self._when is not None and self._when.returns not in {"BOOL", "DYN"}:
             raise RejectedInput(
                 ErrorCode.CONFIG_INVALID, f"`when` is {self._when.returns.lower()}, it must be true or false"
             )
-        self._mapped = {source: EVENT.compile(source) for source in expressions(config.run)}
+        self._run = CompiledRun(config.run)
 
-    def verdict(self, bound: Bound) -> Verdict:
-        """Decide for one bound event."""
-        if self._when is not None:
-            result = self._when.evaluate(bound)
-            match result:
+    def listens(self, source: str) -> bool:
+        """Whether events of a source are for this trigger."""
+        return any(fnmatchcase(source, pattern) for pattern in self.config.on)
+
+    def verdict(self, envelope: Envelope, bound: Bound) -> Verdict:
+        """Decide for one bound event: `during`, then `match`, then `when`; all must hold."""
+        if self.config.during and not any(w.contains(getattr(envelope, w.of)) for w in self.config.during):
+            return Passed(self.name, "during: outside of every window")
+        for clause, expression in (("match", self._match), ("when", self._when)):
+            if expression is None:
+                continue
+            match expression.evaluate(bound):
                 case Absent(reason):
-                    return Passed(self.name, reason)
+                    return Passed(self.name, f"{clause}: {reason}")
                 case Failed(reason):
-                    return self._undecidable(ErrorCode.FILTER_FAILED, f"when: {reason}")
+                    return self._undecidable(ErrorCode.FILTER_FAILED, f"{clause}: {reason}")
                 case Found(value) if value is False:
-                    return Passed(self.name, "the filter is false")
+                    return Passed(self.name, f"{clause}: is false")
                 case Found(value) if value is not True:
                     return self._undecidable(
-                        ErrorCode.FILTER_FAILED, f"when: gave {type(value).__name__}, not true or false"
+                        ErrorCode.FILTER_FAILED, f"{clause}: gave {type(value).__name__}, not true or false"
                     )
         return self.map(bound)
 
     def map(self, bound: Bound) -> Matched | Undecidable:
         """Resolve the action for one bound event, without asking the filter."""
         try:
-            action = self._action(self.config.run, bound)
-        except _MappingError as error:
-            return self._undecidable(ErrorCode.MAPPING_FAILED, str(error))
+            action = self._run.action(bound)
+        except MappingError as error:
+            return self._undecidable(ErrorCode.MAPPING_FAILED, bounded(str(error), 500))
         return Matched(
             DeliverySpec(
                 trigger=self.name,
@@ -97,32 +111,6 @@ class CompiledTrigger:
     def _undecidable(self, code: ErrorCode, reason: str) -> Undecidable:
         return Undecidable(self.name, self.hash, code, reason)
 
-    def _action(self, run: RunConfig, bound: Bound) -> Action:
-        if run.http is not None:
-            http = run.http
-            body = None if http.body is None else _json(self._value(http.body, bound))
-            return HttpAction(url=http.url, method=http.method, headers=http.headers, body=body, timeout=http.timeout)
-        if run.nats is not None:
-            body = None if run.nats.body is None else _json(self._value(run.nats.body, bound))
-            return NatsAction(subject=run.nats.subject, body=body)
-        if run.log is not None:
-            message = self._value(run.log.message, bound)
-            return LogAction(message=message if isinstance(message, str) else _json(message), level=run.log.level)
-        return WorkflowAction(
-            workflow=run.workflow or "",
-            task_queue=run.task_queue or "",
-            args=tuple(self._value(source, bound) for source in run.args or ("event",)),
-            timeout=run.timeout,
-            start_within=run.start_within,
-        )
-
-    def _value(self, source: str, bound: Bound) -> Any:
-        match self._mapped[source].evaluate(bound):
-            case Found(value):
-                return value
-            case Absent(reason) | Failed(reason):
-                raise _MappingError(f"{source}: {reason}")
-
 
 class CompiledTriggers:
     """Every trigger of a configuration."""
@@ -130,41 +118,31 @@ class CompiledTriggers:
     def __init__(self, triggers: Mapping[str, TriggerConfig]) -> None:
         """Compile all. Raises RejectedInput `config.invalid`; `holdfast check` names the place."""
         self._all = {name: CompiledTrigger(name, config) for name, config in triggers.items()}
+        self._by_source: dict[str, tuple[CompiledTrigger, ...]] = {}
 
     def get(self, name: str) -> CompiledTrigger | None:
         """Return the trigger of that name, if the configuration still has it."""
         return self._all.get(name)
 
+    def listening(self, source: str) -> tuple[CompiledTrigger, ...]:
+        """Return the triggers for events of a source, in the order of the configuration."""
+        known = self._by_source.get(source)
+        if known is None:
+            known = tuple(trigger for trigger in self._all.values() if trigger.listens(source))
+            if len(self._by_source) < MAX_SOURCES:
+                self._by_source[source] = known
+        return known
+
     def decide(self, envelope: Envelope) -> tuple[Verdict, ...]:
         """Decide for every trigger that listens to the event's source, in the order of the configuration."""
-        listening = [t for t in self._all.values() if envelope.source in t.config.on]
+        listening = self.listening(envelope.source)
         if not listening:
             return ()
         bound = EVENT.bind(event=envelope.view())
-        return tuple(trigger.verdict(bound) for trigger in listening)
-
-
-class _MappingError(Exception):
-    """An argument or a body could not be computed for this event."""
-
-
-def expressions(run: RunConfig) -> tuple[str, ...]:
-    """Return every mapping expression of an action, in order."""
-    if run.http is not None:
-        return (run.http.body,) if run.http.body is not None else ()
-    if run.nats is not None:
-        return (run.nats.body,) if run.nats.body is not None else ()
-    if run.log is not None:
-        return (run.log.message,)
-    return run.args or ("event",)
+        return tuple(trigger.verdict(envelope, bound) for trigger in listening)
 
 
 def trigger_hash(config: TriggerConfig) -> str:
     """Sixteen hex digits that change when the trigger's configuration does."""
     canonical = json.dumps(config.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
     return sha256_hex(canonical.encode())[:16]
-
-
-def _json(value: Any) -> str:
-    # CEL's maps have no order, so the keys are sorted: equal events give equal bytes
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
