@@ -4,6 +4,7 @@ A trigger over one dependency, or over any of several, is a trigger here. One th
 which is written as a comment with its parts translated.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,6 +132,7 @@ def _join(
         | ({"during": one.filter.during} if one.filter.during else {})
         | {"key": "event.subject"}
         for one in dependencies.values()
+        if re.search(rf"(?<![\w-]){re.escape(one.name)}(?![\w-])", condition)
     }
     content: dict[str, Any] = {"join": parts, "condition": condition, "within": "24h"}
     try:
