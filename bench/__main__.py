@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import load
+from bench.filters import filter_costs
 from bench.schemes import verification_costs
 from bench.stack import resident, running
 from holdfast.embedded.servers import free_ports
@@ -224,12 +225,18 @@ async def _listening(port: int) -> None:
     raise TimeoutError("the empty server does not listen")
 
 
+async def filters() -> list[Row]:
+    """What one event costs against 1, 100 and 1,000 triggers; no server."""
+    return await asyncio.to_thread(filter_costs)
+
+
 PARTS: dict[str, Callable[[], Awaitable[list[Row]]]] = {
     "gateway": gateway,
     "spool": spool,
     "deliveries": deliveries,
     "latency": latency,
     "schemes": schemes,
+    "filters": filters,
 }
 
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 from holdfast.argo.findings import Untranslatable
 from holdfast.argo.payload import quoted, select
-from holdfast.argo.terms import Binary, Call, Choice, Dialect, Get, Items, Literal_, Name, Term, Unary
+from holdfast.argo.terms import Binary, Call, Choice, Constant, Dialect, Get, Items, Name, Term, Unary
 
 NIL = "[null][1]"  # reading a field of Lua's nil, or an unknown variable: always absent
-_COMPARES = frozenset({"==", "!=", "<", "<=", ">", ">=", "=~", "!~", "in", "not in", "contains", "startsWith", "endsWith", "matches"})  # fmt: skip
+_COMPARES = frozenset({"==", "!=", "<", "<=", ">", ">=", "=~", "!~", "in", "not in", "contains", "startsWith", "endsWith", "matches"})  # fmt: skip  # noqa: E501 - a table
 _METHODS = {
     "contains": "contains",
     "startsWith": "startsWith",
@@ -21,8 +21,8 @@ _METHODS = {
     "=~": "matches",
 }
 _CALLS = {
-    "string.lower": "lower({0})", "string.upper": "upper({0})", "string.len": "{0}.size()", "tostring": "argo.text({0})",
-    "tonumber": "argo.number({0})", "lower": "lower({0})", "upper": "upper({0})", "trim": "{0}.trim()", "len": "size({0})",
+    "string.lower": "lower({0})", "string.upper": "upper({0})", "string.len": "{0}.size()", "tostring": "argo.text({0})",  # noqa: E501 - a table
+    "tonumber": "argo.number({0})", "lower": "lower({0})", "upper": "upper({0})", "trim": "{0}.trim()", "len": "size({0})",  # noqa: E501 - a table
     "toJson": "json.encode({0})", "asInt": "int(argo.number({0}))", "asFloat": "double(argo.number({0}))",
     "int": "int(argo.number({0}))", "float": "double(argo.number({0}))", "string": "argo.text({0})",
     "hasPrefix": "{0}.startsWith({1})", "hasSuffix": "{0}.endsWith({1})", "indexOf": "{0}.indexOf({1})",
@@ -37,10 +37,10 @@ class Writer:
         self._dialect = dialect
         self._variable = variable
 
-    def value(self, term: Term) -> str:
+    def value(self, term: Term) -> str:  # noqa: C901 - one case per kind of term
         """CEL of a term's value; an absent field stays absent."""
         match term:
-            case Literal_(value):
+            case Constant(value):
                 return literal(value)
             case Name(name):
                 return self._variable(name)
@@ -53,7 +53,7 @@ class Writer:
             case Unary("-", inner):
                 return (
                     f"argo.calculate('-', 0, {self.value(inner)})"
-                    if not isinstance(inner, Literal_)
+                    if not isinstance(inner, Constant)
                     else f"-{self.value(inner)}"
                 )
             case Unary("#", inner):
@@ -69,7 +69,7 @@ class Writer:
     def condition(self, term: Term) -> str:
         """CEL that is true or false: as the language takes the term in a condition."""
         match term:
-            case Literal_(value):
+            case Constant(value):
                 return (
                     "true"
                     if (value is not None and value is not False and self._dialect == "lua") or value is True
@@ -97,7 +97,7 @@ class Writer:
     def strict(self, term: Term) -> str:
         """CEL that is true where the term's value is exactly `true`: what a Lua script must return."""
         match term:
-            case Literal_(value):
+            case Constant(value):
                 return "true" if value is True else "false"
             case Binary("&&", left, right):
                 return f"({self.condition(left)} && {self.strict(right)})"
@@ -115,7 +115,7 @@ class Writer:
         """CEL of a term's value, null where only its last field is missing."""
         if isinstance(term, Name) and self._dialect == "lua" and term.name != "event":
             return "null"
-        if isinstance(term, Get) and isinstance(term.key, Literal_) and isinstance(term.key.value, str):
+        if isinstance(term, Get) and isinstance(term.key, Constant) and isinstance(term.key.value, str):
             field = self._get(term)
             if field.startswith(NIL):
                 return field
@@ -128,9 +128,9 @@ class Writer:
         inner: Term = term
         while isinstance(inner, Get):
             match inner.key:
-                case Literal_(str(name)):
+                case Constant(str(name)):
                     names.insert(0, name)
-                case Literal_(int(index)):
+                case Constant(int(index)):
                     names.insert(0, str(index - 1 if self._dialect == "lua" else index))
                 case key:
                     return f"{self.value(term.of)}[{self.value(key)}]"
@@ -150,7 +150,7 @@ class Writer:
         if operator == "!~":
             return f"!{one}.matches({other})"
         if operator in _METHODS:
-            if operator == "contains" and not isinstance(right, Literal_):
+            if operator == "contains" and not isinstance(right, Constant):
                 return f"(type({one}) == list ? {other} in {one} : {one}.contains({other}))"
             return f"{one}.{_METHODS[operator]}({other})"
         return f"{one} {operator} {other}"
@@ -162,10 +162,10 @@ class Writer:
         return form.format(*map(self.value, arguments))
 
     def _lua_match(self, function: str, arguments: tuple[Term, ...]) -> str:
-        if len(arguments) < 2 or not isinstance(arguments[1], Literal_) or not isinstance(arguments[1].value, str):
+        if len(arguments) < 2 or not isinstance(arguments[1], Constant) or not isinstance(arguments[1].value, str):
             raise Untranslatable(f"{function}() with a pattern that is computed")
         subject, pattern = self.value(arguments[0]), arguments[1].value
-        plain = len(arguments) == 4 and arguments[3] == Literal_(value=True)
+        plain = len(arguments) == 4 and arguments[3] == Constant(value=True)
         if plain:
             return f"{subject}.contains({quoted(pattern)})"
         return f"{subject}.matches({quoted(lua_pattern(pattern))})"
@@ -220,7 +220,7 @@ def literal(value: object) -> str:
 
 def _split(field: str) -> tuple[str, str]:
     """The object that a field is read from, and the key as CEL writes it; nothing where it is no field."""
-    found = re.fullmatch(r'(.+?)(?:\.([A-Za-z_]\w*)|\[("(?:[^"\\]|\\.)*")\])', field, re.S)
+    found = re.fullmatch(r'(.+?)(?:\.([A-Za-z_]\w*)|\[("(?:[^"\\]|\\.)*")\])', field, re.DOTALL)
     if found is None or field.startswith("["):
         return "", ""
     return found.group(1), found.group(3) or quoted(found.group(2))

@@ -43,10 +43,11 @@ def cron_workflow(manifest: dict[str, Any], notes: Notes) -> list[Entry]:
             notes.add("lost", key, reason)
             comments.append(f"{key}: {spec[key]} ({reason})")
     content["event"] = {"type": "cronworkflow", "subject": name}
-    trigger = {"on": name, "run": workflow_run(spec.get("workflowSpec") or {}, name, notes)}
+    run = workflow_run(spec.get("workflowSpec") or {}, name, notes)
+    todo = f"write the workflow {run['workflow']} with a Temporal SDK"
     return [
         Entry("schedules", name, content, tuple(comments)),
-        Entry("triggers", name, trigger, (f"write the workflow {trigger['run']['workflow']} with a Temporal SDK",)),
+        Entry("triggers", name, {"on": name, "run": run}, (todo,)),
     ]
 
 

@@ -36,7 +36,7 @@ class Filter:
     comments: list[str] = field(default_factory=list)
 
 
-def translate(filters: dict[str, Any] | None, layout: Layout, notes: Notes) -> Filter:
+def translate(filters: dict[str, Any] | None, layout: Layout, notes: Notes) -> Filter:  # noqa: C901 - one step per kind
     """Translate all filters of a dependency."""
     result = Filter()
     given = filters or {}
@@ -119,7 +119,7 @@ def _data(one: dict[str, Any], layout: Layout, notes: Notes) -> str:
     return _guarded(notes, f"data filter {_short(one)}", lambda: data_filter(one, layout, notes))
 
 
-def data_filter(one: dict[str, Any], layout: Layout, notes: Notes) -> str:
+def data_filter(one: dict[str, Any], layout: Layout, notes: Notes) -> str:  # noqa: C901, PLR0912 - one case per type
     """CEL of one data filter. Raises Untranslatable."""
     path, kind, values = str(one.get("path") or ""), str(one.get("type") or ""), one.get("value")
     values = values if isinstance(values, list) else [] if values is None else [values]
@@ -171,7 +171,7 @@ def _text_term(seen: str, pattern: str, sign: str) -> str:
         regular(pattern)
     except ValueError:
         raise Untranslatable(f"{pattern!r} is no regular expression") from None
-    anchored = re.fullmatch(r"\^(.*)\$", pattern, re.S)
+    anchored = re.fullmatch(r"\^(.*)\$", pattern, re.DOTALL)
     if _PLAIN.fullmatch(pattern):
         term = f"{seen}.contains({quoted(pattern)})"
     elif anchored and _PLAIN.fullmatch(anchored.group(1)):
@@ -240,10 +240,10 @@ def _time(given: dict[str, Any], notes: Notes) -> dict[str, Any] | None:
     try:
         for text in (start, stop):
             if not re.fullmatch(r"\d\d:\d\d:\d\d", text):
-                raise ValueError(f"{text!r} is not HH:MM:SS")
+                raise ValueError(f"{text!r} is not HH:MM:SS")  # noqa: TRY301 - told with the others
             time.fromisoformat(text)
         if start == stop:
-            raise ValueError("start and stop are equal")
+            raise ValueError("start and stop are equal")  # noqa: TRY301 - as above
         ZoneInfo(zone)
     except (ValueError, KeyError, OSError) as error:
         notes.add("lost", f"time filter {_short(given)}", f"{error}; nothing is let through until you write it")

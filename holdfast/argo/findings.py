@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One remark. `lost`: it is not in the result, only as a comment; `changed`: it is there and differs; `todo`: for you."""
+    """One remark. `lost`: only a comment in the result; `changed`: it is there and differs; `todo`: for you."""
 
     kind: Literal["lost", "changed", "todo"]
     where: str  # Sensor/name.trigger.field

@@ -4,11 +4,12 @@ A script must return exactly `true`. What loops, assigns or calls the library is
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from holdfast.argo.cel import NIL, Writer
 from holdfast.argo.findings import Untranslatable
 from holdfast.argo.payload import Layout
-from holdfast.argo.terms import Get, Literal_, Name, Parser, Term, tokens
+from holdfast.argo.terms import Constant, Name, Parser, Term, tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def _block(parser: Parser) -> tuple[Statement, ...]:
             continue
         if parser.take("return"):
             ends = parser.peek()[0] == "end" or parser.peek()[1] in {"end", "else", "elseif", ";"}
-            found.append(Return(Literal_(None) if ends else parser.term()))
+            found.append(Return(Constant(None) if ends else parser.term()))
             parser.take(";")
             break
         found.append(_statement(parser))
@@ -107,9 +108,9 @@ def _inlined(term: Term, known: dict[str, Term]) -> Term:
     """Put the terms of locals in their place: a script without assignments has no other order of things."""
     if isinstance(term, Name):
         return known.get(term.name, term)
-    if isinstance(term, Literal_):
+    if isinstance(term, Constant):
         return term
-    changes = {}
+    changes: dict[str, Any] = {}
     for name in term.__slots__:
         value = getattr(term, name)
         if isinstance(value, tuple):
@@ -124,6 +125,3 @@ def _variable(path: str, layout: Layout) -> str:
     if name != "event":
         return f"{NIL}.field" if names else "null"
     return layout.names(names) if names else layout.whole()
-
-
-__all__ = ["Get", "script"]

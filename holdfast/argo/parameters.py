@@ -63,7 +63,7 @@ def payload(given: list[dict[str, Any]], layouts: dict[str, Layout], notes: Note
             value = source(src, layout)
             names = plain_path(dest) if dest else []
             if names is None or any(name.isdigit() or name == "-1" for name in names):
-                raise Untranslatable(f"dest {dest!r} is no path of names")
+                raise Untranslatable(f"dest {dest!r} is no path of names")  # noqa: TRY301 - told with the others
         except Untranslatable as error:
             notes.add("lost", f"parameter to {dest!r}", f"{error}; the value is null")
             names, value = plain_path(dest) or [dest or "value"], "null"

@@ -10,10 +10,34 @@ from dataclasses import dataclass, field
 
 from holdfast.domain.gjson import plain_path
 
-HTTP_KINDS = frozenset("webhook github gitlab bitbucket bitbucketserver gerrit slack stripe sns storageGrid".split())
+HTTP_KINDS = frozenset(
+    ["webhook", "github", "gitlab", "bitbucket", "bitbucketserver", "gerrit", "slack", "stripe", "sns", "storageGrid"]
+)
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 _RESERVED = frozenset(
-    "true false null in as break const continue else for function if import let loop package namespace return var void while".split()
+    [
+        "true",
+        "false",
+        "null",
+        "in",
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "for",
+        "function",
+        "if",
+        "import",
+        "let",
+        "loop",
+        "package",
+        "namespace",
+        "return",
+        "var",
+        "void",
+        "while",
+    ]
 )
 
 

@@ -121,7 +121,7 @@ def _entry(name: str, chosen: list[Dependency], given: dict[str, Any], comments:
 def _join(
     name: str, given: dict[str, Any], dependencies: dict[str, Dependency], comments: list[str], notes: Notes
 ) -> Entry:
-    """What a join would be: its dependencies with their filters; Argo correlates nothing, so the key is to be chosen."""
+    """What a join would be, with each dependency's filter; Argo correlates nothing, so the key is yours to say."""
     template = given.get("template") or {}
     condition = str(template.get("conditions") or " && ".join(dependencies))
     reason = "it needs events of several dependencies together: say by which key they belong together"

@@ -66,7 +66,8 @@ def event_source(manifest: dict[str, Any], known: dict[tuple[str, str], Known], 
 
 
 def _http(one: Known, given: dict[str, Any], notes: Notes) -> Entry:
-    hook = given.get("webhook") if isinstance(given.get("webhook"), dict) else given
+    inner = given.get("webhook")
+    hook: dict[str, Any] = inner if isinstance(inner, dict) else given
     content: dict[str, Any] = {}
     comments: list[str] = []
     endpoint = str(hook.get("endpoint") or "")

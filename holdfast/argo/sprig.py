@@ -9,19 +9,19 @@ from collections.abc import Callable
 from holdfast.argo.findings import Untranslatable
 from holdfast.argo.payload import quoted
 
-_ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.S)
+_ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 _WORD = re.compile(r'"(?:[^"\\]|\\.)*"|`[^`]*`|\||[()]|[^\s|()]+')
 _FUNCTIONS = {
-    "b64dec": "string(base64.decode({0}))", "b64enc": "base64.encode({0})", "lower": "lower({0})", "upper": "upper({0})",
+    "b64dec": "string(base64.decode({0}))", "b64enc": "base64.encode({0})", "lower": "lower({0})", "upper": "upper({0})",  # noqa: E501 - a table
     "trim": "{0}.trim()", "toString": "argo.text({0})", "toJson": "json.encode({0})", "sha256sum": "sha256({0})",
     "sha1sum": "sha1({0})", "urlquery": "url.encode({0})", "urlencode": "url.encode({0})", "print": "{0}",
     "trimPrefix": "regex.replace({1}, '^' + {0}, '')", "trimSuffix": "regex.replace({1}, {0} + '$', '')",
-    "replace": "{2}.replace({0}, {1})", "trunc": "{1}.substring(0, math.least({0}, {1}.size()))", "default": "default({1}, {0})",
+    "replace": "{2}.replace({0}, {1})", "trunc": "{1}.substring(0, math.least({0}, {1}.size()))", "default": "default({1}, {0})",  # noqa: E501 - a table
     "int": "int(argo.number({0}))", "int64": "int(argo.number({0}))", "atoi": "int(argo.number({0}))",
-    "float64": "double(argo.number({0}))", "add": "argo.calculate('+', {0}, {1})", "sub": "argo.calculate('-', {0}, {1})",
+    "float64": "double(argo.number({0}))", "add": "argo.calculate('+', {0}, {1})", "sub": "argo.calculate('-', {0}, {1})",  # noqa: E501 - a table
     "mul": "argo.calculate('*', {0}, {1})", "div": "argo.calculate('/', {0}, {1})", "reverse": "{0}.reverse()",
     "contains": "{1}.contains({0})", "hasPrefix": "{1}.startsWith({0})", "hasSuffix": "{1}.endsWith({0})",
-    "regexMatch": "{1}.matches({0})", "join": "{1}.join({0})", "quote": "json.encode({0})", "nospace": "regex.replace({0}, '\\\\s', '')",
+    "regexMatch": "{1}.matches({0})", "join": "{1}.join({0})", "quote": "json.encode({0})", "nospace": "regex.replace({0}, '\\\\s', '')",  # noqa: E501 - a table
 }  # fmt: skip
 _LITERAL_ONLY = {"trimPrefix", "trimSuffix"}
 
@@ -74,9 +74,8 @@ def _command(words: list[str], at: int, field: Callable[[list[str]], str], piped
     form = _FUNCTIONS.get(function)
     if form is None or len(arguments) != 1 + max(int(n) for n in re.findall(r"\{(\d)\}", form)):
         raise Untranslatable(f"the template function {function}")
-    if function in _LITERAL_ONLY:
-        if not re.fullmatch(r'"[\w/ :-]*"', arguments[0]):
-            raise Untranslatable(f"{function} with anything but a plain text")
+    if function in _LITERAL_ONLY and not re.fullmatch(r'"[\w/ :-]*"', arguments[0]):
+        raise Untranslatable(f"{function} with anything but a plain text")
     return form.format(*arguments), at
 
 

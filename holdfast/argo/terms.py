@@ -13,7 +13,7 @@ Dialect = Literal["govaluate", "expr", "lua"]
 
 
 @dataclass(frozen=True, slots=True)
-class Literal_:
+class Constant:
     """A value: text, number, truth value or None."""
 
     value: Any
@@ -75,13 +75,13 @@ class Items:
     items: tuple["Term", ...]
 
 
-Term = Literal_ | Name | Get | Call | Unary | Binary | Choice | Items
+Term = Constant | Name | Get | Call | Unary | Binary | Choice | Items
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<comment>--\[\[.*?\]\]|--[^\n]*)|(?P<number>(?:0x[0-9a-fA-F]+|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?))"""
     r"""|(?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)|(?P<name>[A-Za-z_]\w*)"""
     r"""|(?P<op>===|!==|==|!=|~=|=~|!~|<=|>=|&&|\|\||\?\?|\?\.|\*\*|\.\.|[-+*/%^<>=!?:.,()\[\]{}#;]))""",
-    re.S,
+    re.DOTALL,
 )
 _BINDING = {
     "?": 0, "||": 1, "or": 1, "??": 2, "&&": 3, "and": 3,
@@ -204,14 +204,14 @@ class Parser:
         kind, text = self.peek()
         self.position += 1
         if kind == "number":
-            return Literal_(
+            return Constant(
                 int(text, 16) if text.startswith("0x") else float(text) if re.search("[.eE]", text) else int(text)
             )
         if kind == "string":
-            return Literal_(_unquoted(text))
+            return Constant(_unquoted(text))
         if kind == "name":
             constants = {"true": True, "false": False, "nil": None, "null": None}
-            return Literal_(constants[text]) if text in constants else Name(text)
+            return Constant(constants[text]) if text in constants else Name(text)
         if text == "(":
             items = self._until(")")
             return items[0] if len(items) == 1 else Items(items)
@@ -247,7 +247,7 @@ class Parser:
                 if kind not in {"name", "number"}:
                     raise Untranslatable(f"syntax error after '.': {name!r}")
                 self.position += 1
-                term = Get(term, Literal_(name))
+                term = Get(term, Constant(name))
             elif self.dialect != "govaluate" and self.take("["):
                 term = Get(term, self.term())
                 self.expect("]")
@@ -266,7 +266,7 @@ def _called(term: Term) -> str:
     match term:
         case Name(name):
             return name
-        case Get(Name(name), Literal_(str(field))):
+        case Get(Name(name), Constant(str(field))):
             return f"{name}.{field}"
     raise Untranslatable("calls what is no function")
 
@@ -275,7 +275,7 @@ def _unquoted(text: str) -> str:
     if text[0] == "`":
         return text[1:-1]
     escapes = {"n": "\n", "t": "\t", "r": "\r"}
-    return re.sub(r"\\(.)", lambda found: escapes.get(found.group(1), found.group(1)), text[1:-1], flags=re.S)
+    return re.sub(r"\\(.)", lambda found: escapes.get(found.group(1), found.group(1)), text[1:-1], flags=re.DOTALL)
 
 
 def parse(text: str, dialect: Dialect) -> Term:

@@ -63,7 +63,7 @@ def _read(
 ) -> tuple[Envelope, ...]:
     form = sample.form if sample.form != "auto" else _form(value)
     if form == "envelope":
-        return (read_envelope(value["envelope"] if "envelope" in value else value),)
+        return (read_envelope(value.get("envelope", value)),)
     if form == "argo":
         return (_argo(value, sample, sources),)
     body = raw if raw is not None else json.dumps(value, ensure_ascii=False).encode()

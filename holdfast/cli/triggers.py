@@ -28,8 +28,8 @@ EventOption = Annotated[
         "--event",
         "-e",
         metavar="FILE",
-        help="A JSON file, `-` for standard input; may be repeated. An event of Holdfast, a CloudEvent, a list of them, or"
-        " a payload as the sender posts it.",
+        help="A JSON file, `-` for standard input; may be repeated. An event of Holdfast, a CloudEvent, a list of them,"
+        " or a payload as the sender posts it.",
     ),
 ]
 SourceOption = Annotated[
@@ -88,8 +88,8 @@ def show(trigger: str, config: ConfigOption = None, as_json: JsonOption = False)
         console().print(escape(f"{name}: {value}"))
 
 
-@app.command()
-def test(
+@app.command(name="test")
+def try_events(  # noqa: PLR0913, PLR0917 - one parameter per option
     event: EventOption,
     config: ConfigOption = None,
     trigger: TriggerOption = None,
@@ -185,7 +185,7 @@ def _step(step: Step) -> dict[str, Any]:
 def _print(envelope: Envelope, found: Iterable[Explanation]) -> None:
     out = console()
     out.print(f"[bold]{escape(f'{envelope.source} {envelope.type} {envelope.id}')}[/bold]")
-    marks = {"matched": "[green]✓ matched[/green]", "passed": "[dim]– not wanted[/dim]", "error": "[red]✗ error[/red]"}
+    marks = {"matched": "[green]✓ matched[/green]", "passed": "[dim]- not wanted[/dim]", "error": "[red]✗ error[/red]"}
     for each in found:
         out.print(f"  {marks[each.outcome]}  {escape(each.trigger)}")
         for step in each.steps:

@@ -28,7 +28,7 @@ def text(value: Any) -> str:
 
 
 def number(value: Any) -> Any:
-    """What a number filter compares. Raises LookupError where it is none: the filter is false, as for an absent field."""
+    """What a number filter compares. Raises LookupError where it is none: false, as for an absent field."""
     if value is None or isinstance(value, bool):
         return int(bool(value))
     if isinstance(value, int | float):

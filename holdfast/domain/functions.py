@@ -1,4 +1,4 @@
-"""The functions an expression may call beyond CEL's own: JSON, base64, hashes, URLs, regular expressions, time, networks.
+"""The functions an expression may call beyond CEL's own: JSON, base64, hashes, URLs, expressions, time, networks.
 
 All are pure: equal events give equal results, so nothing here reads the clock, draws a random number or looks anything
 up. A text or bytes with a NUL is refused, because the binding would cut it there.
@@ -68,10 +68,10 @@ def moment(value: Any) -> datetime:
     if isinstance(value, datetime):
         return value
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError(f"a {type(value).__name__} is not a time")
+        raise TypeError(f"a {type(value).__name__} is not a time")
     if isinstance(value, int | float):
         return datetime.fromtimestamp(value, UTC)
-    found = datetime.fromisoformat(value.replace("Z", "+00:00"))
+    found = datetime.fromisoformat(value)
     if found.tzinfo is None:
         raise ValueError(f"{value!r} has no time zone")
     return found

@@ -1,6 +1,6 @@
-"""Paths of gjson, which Argo's filters and parameters are written in, over parsed JSON.
+r"""Paths of gjson, which Argo's filters and parameters are written in, over parsed JSON.
 
-`a.b.0`, `a.#`, `a.#.name`, `a.#(name=="x").id`, `a.#(n>3)#`, wildcards `*` and `?`, `\\.` for a dot in a name, `|`,
+`a.b.0`, `a.#`, `a.#.name`, `a.#(name=="x").id`, `a.#(n>3)#`, wildcards `*` and `?`, `\.` for a dot in a name, `|`,
 `[a,b]` and `{"x":a}`, and the modifiers in MODIFIERS. A wildcard takes the first name in alphabetical order.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda _: "MISSING"})()
-_QUERY = re.compile(r"(?P<path>.*?)\s*(?P<op>==|!=|<=|>=|!%|<|>|%|=)\s*(?P<value>.*)", re.S)
+_QUERY = re.compile(r"(?P<path>.*?)\s*(?P<op>==|!=|<=|>=|!%|<|>|%|=)\s*(?P<value>.*)", re.DOTALL)
 MODIFIERS: dict[str, Callable[[Any], Any]] = {
     "this": lambda value: value,
     "valid": lambda value: value,
@@ -47,7 +47,7 @@ def find(value: Any, path: str) -> Any:
 
 def plain_path(path: str) -> list[str] | None:
     """The names of a path that is only names and indices, else None: it can be written as plain CEL."""
-    if not path or re.search(r"[#@*?|\[\]{}!~]", path) or path[0] in ".":
+    if not path or re.search(r"[#@*?|\[\]{}!~]", path) or path[0] == ".":
         return None
     names, rest = [], path
     while rest:
@@ -166,7 +166,7 @@ def _many(value: Any, path: str) -> Any:
         return [one for one in found if one is not MISSING]
     result: dict[str, Any] = {}
     for part in _parts(path[1:-1]):
-        named = re.fullmatch(r'"((?:[^"\\]|\\.)*)"\s*:\s*(.*)', part, re.S)
+        named = re.fullmatch(r'"((?:[^"\\]|\\.)*)"\s*:\s*(.*)', part, re.DOTALL)
         name, inner = (named.group(1), named.group(2)) if named else (part.rpartition(".")[2], part)
         one = find(value, inner)
         if one is not MISSING:

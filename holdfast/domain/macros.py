@@ -11,6 +11,13 @@ from holdfast.errors import ErrorCode, RejectedInput
 _CALL = re.compile(r"(?<![\w.])default\s*\(")
 _STEP = re.compile(r"\s*(?:\.\s*([A-Za-z_]\w*)|\[\s*(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|\d+)\s*\])\s*")
 _ROOT = re.compile(r"\s*([A-Za-z_]\w*)\s*")
+_TEXT = re.compile(
+    r'[rRbB]{0,2}("""(?:[^\\]|\\.)*?"""|'
+    r"'''(?:[^\\]|\\.)*?'''|"
+    r'"(?:[^"\\]|\\.)*"|'
+    r"'(?:[^'\\]|\\.)*')",
+    re.DOTALL,
+)
 _OPEN, _CLOSE = "([{", ")]}"
 
 
@@ -39,10 +46,7 @@ def find_call(source: str, position: int) -> tuple[int, int] | None:
 
 def text_spans(source: str) -> list[tuple[int, int]]:
     """Return where the string literals of an expression stand."""
-    pattern = re.compile(
-        r'[rRbB]{0,2}("""(?:[^\\]|\\.)*?"""|\'\'\'(?:[^\\]|\\.)*?\'\'\'|"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\')', re.S
-    )
-    return [found.span() for found in pattern.finditer(source)]
+    return [found.span() for found in _TEXT.finditer(source)]
 
 
 def arguments(source: str, start: int) -> tuple[list[str], int]:

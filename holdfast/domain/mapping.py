@@ -99,7 +99,7 @@ class CompiledRun:
         return template
 
 
-def mappings(run: RunConfig) -> Iterator[Mapped]:
+def mappings(run: RunConfig) -> Iterator[Mapped]:  # noqa: C901 - one step per field
     """Every mapping of an action, in order."""
     if run.http is not None:
         yield Mapped(("http", "url"), "url", run.http.url)
@@ -152,7 +152,7 @@ def _shaped(name: str, kind: str, value: Any) -> Any:
         return float(value)
     if kind == "datetime" and isinstance(value, str):
         try:
-            if datetime.fromisoformat(value.replace("Z", "+00:00")).tzinfo is not None:
+            if datetime.fromisoformat(value).tzinfo is not None:
                 return value
         except ValueError:
             pass

@@ -15,7 +15,7 @@ from holdfast.domain import macros
 from holdfast.domain.expressions import EVENT, Absent, Bound, Expression, Failed, Found
 from holdfast.errors import ErrorCode, RejectedInput, bounded
 
-_HOST = re.compile(r"https?://[^\s/?#@\\]+(?:[/?#]|$)")
+_HOST = re.compile(r"https?://[^\s/?#@\\]+[/?#]")
 _WHOLE_URL = re.compile(r"https?://[^\s/?#@\\]+[^\s\\]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _TOKENS = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")

@@ -11,7 +11,6 @@ from holdfast.domain.retry import RetryPolicy
 from holdfast.domain.windows import WindowConfig
 from holdfast.errors import RejectedInput
 
-
 _ONLY_WORKFLOW = frozenset({"task_queue", "args", "timeout", "start_within", "id", "search_attributes"})
 
 
@@ -179,8 +178,8 @@ class TriggerConfig(BaseModel):
     match: dict[str, Any] | None = Field(
         default=None,
         description="A pattern over the event's fields, all of which must hold: values, lists of them, or"
-        " `{prefix: …}`, `suffix`, `wildcard`, `equals-ignore-case`, `anything-but`, `numeric`, `exists`, `cidr`, and `$or`. Compiled"
-        " to CEL. Where `when` is given too, both must hold.",
+        " `{prefix: …}`, `suffix`, `wildcard`, `equals-ignore-case`, `anything-but`, `numeric`, `exists`, `cidr`,"
+        " and `$or`. Compiled to CEL. Where `when` is given too, both must hold.",
     )
     during: tuple[WindowConfig, ...] = Field(
         default=(),

@@ -182,7 +182,9 @@ def _known_keys(parents: tuple[int | str, ...]) -> list[str]:
         else:
             model = _inner(model)
         model = _without_none(model)
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return []
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _inner(annotation: Any) -> Any:
