@@ -2,8 +2,11 @@
 
 from typing import Any
 
-from holdfast.argo.findings import Entry, Notes
+from holdfast.argo.cel import Writer
+from holdfast.argo.findings import Entry, Notes, Untranslatable
 from holdfast.argo.sources import slug
+from holdfast.argo.terms import parse
+from holdfast.domain.schedules import ScheduleConfig
 
 OVERLAP = {"Allow": "allow_all", "Forbid": "skip", "Replace": "terminate_other"}
 _LEFT = {
@@ -38,7 +41,13 @@ def cron_workflow(manifest: dict[str, Any], notes: Notes) -> list[Entry]:
     content["catch_up"] = _catch_up(spec, notes)
     if spec.get("suspend"):
         content["paused"] = True
+    stop = _stop_when(spec)
+    if stop is not None:
+        content["stop_when"] = stop
+        notes.add("changed", "stopStrategy", "it pauses the schedule; counted over deliveries, since the last stop")
     for key, reason in _LEFT.items():
+        if key == "stopStrategy" and stop is not None:
+            continue
         if spec.get(key) is not None:
             notes.add("lost", key, reason)
             comments.append(f"{key}: {spec[key]} ({reason})")
@@ -49,6 +58,24 @@ def cron_workflow(manifest: dict[str, Any], notes: Notes) -> list[Entry]:
         Entry("schedules", name, content, tuple(comments)),
         Entry("triggers", name, {"on": name, "run": run}, (todo,)),
     ]
+
+
+def _stop_when(spec: dict[str, Any]) -> str | None:
+    """`failed >= 3` over the counts of a schedule's ticks; None where it cannot be said."""
+    text = (spec.get("stopStrategy") or {}).get("expression")
+    if not text or "stop_when" not in ScheduleConfig.model_fields:
+        return None
+
+    def count(path: str) -> str:
+        name = path.rsplit("\x00", maxsplit=1)[-1]
+        if name not in {"failed", "succeeded"}:
+            raise Untranslatable(f"{name!r} is no count of ticks")
+        return f"ticks.{name}"
+
+    try:
+        return Writer("expr", count).condition(parse(str(text), "expr"))
+    except Untranslatable:
+        return None
 
 
 def _catch_up(spec: dict[str, Any], notes: Notes) -> str:

@@ -111,7 +111,7 @@ def test_a_subject_takes_tokens() -> None:
 
 def test_sources_by_pattern_and_windows() -> None:
     """`on` takes patterns; a trigger outside of its window does not want the event."""
-    run = {"log": {}}
+    run: dict[str, Any] = {"log": {}}
     for on, during, wanted in (
         ("s*", None, True),
         ("team-*", None, None),
