@@ -122,10 +122,14 @@ _SYMBOLS = {
 Token = tuple[str, str]
 
 
-def tokens(text: str) -> list[Token]:
+def tokens(text: str, dialect: Dialect = "lua") -> list[Token]:
     """Split a text. Raises Untranslatable."""
     found, position = [], 0
     while position < len(text):
+        if dialect == "govaluate" and (name := re.match(r"\s*\[([^\[\]\"']+)\]", text[position:])):
+            found.append(("name", name.group(1)))  # a variable whose name is no word
+            position += name.end()
+            continue
         match = _TOKEN.match(text, position)
         if match is None:
             if not text[position:].strip():
@@ -215,20 +219,9 @@ class Parser:
         if text == "(":
             items = self._until(")")
             return items[0] if len(items) == 1 else Items(items)
-        if text == "[" and self.dialect == "govaluate":
-            return self._bracketed()
         if text == "[":
             return Items(self._until("]"))
         raise Untranslatable(f"syntax error at {text or 'the end'!r}")
-
-    def _bracketed(self) -> Term:
-        words = []
-        while not self.take("]"):
-            if self.peek()[0] == "end":
-                raise Untranslatable("a [ is not closed")
-            words.append(self.peek()[1])
-            self.position += 1
-        return Name("".join(words))
 
     def _until(self, closing: str) -> tuple[Term, ...]:
         items: list[Term] = []
@@ -280,7 +273,7 @@ def _unquoted(text: str) -> str:
 
 def parse(text: str, dialect: Dialect) -> Term:
     """Read a whole expression. Raises Untranslatable."""
-    parser = Parser(tokens(text), dialect)
+    parser = Parser(tokens(text, dialect), dialect)
     term = parser.term()
     if parser.peek()[0] != "end":
         raise Untranslatable(f"syntax error at {parser.peek()[1]!r}")

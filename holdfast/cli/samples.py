@@ -63,7 +63,7 @@ def _read(
 ) -> tuple[Envelope, ...]:
     form = sample.form if sample.form != "auto" else _form(value)
     if form == "envelope":
-        return (read_envelope(value.get("envelope", value)),)
+        return (read_envelope(_inner(value)),)
     if form == "argo":
         return (_argo(value, sample, sources),)
     body = raw if raw is not None else json.dumps(value, ensure_ascii=False).encode()
@@ -72,7 +72,7 @@ def _read(
 
 def _form(value: Any) -> Form:
     if isinstance(value, dict):
-        inner = value.get("envelope", value)
+        inner = _inner(value)
         if isinstance(inner, dict) and "body_sha256" in inner:
             return "envelope"
         if {"specversion", "type", "id"} <= value.keys():
@@ -81,6 +81,11 @@ def _form(value: Any) -> Form:
         if isinstance(context, dict) and "specversion" in context and value.keys() <= {"context", "data", "data_raw"}:
             return "argo"
     return "payload"
+
+
+def _inner(value: dict[str, Any]) -> Any:
+    """The envelope in what `events show` and `dead-letters show` print."""
+    return value.get("envelope") or (value["event"] if isinstance(value.get("event"), dict) else value)
 
 
 def _posted(

@@ -91,6 +91,7 @@ def test_data_filters(given: dict[str, Any], data: Any, expected: object) -> Non
         ("a =~ '^x' && n in (1, 2)", {"a": "xy", "n": 2}, True),
         ("n % 2 == 0", {"a": "", "n": 4}, True),
         ("a + 'z' == 'xz'", {"a": "x", "n": 0}, True),
+        ("[a] == 'x' && [n] == 1", {"a": "x", "n": 1}, True),
         ("n ** 2 > 8 ? true : false", {"a": "", "n": 3}, True),
     ],
 )
