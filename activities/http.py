@@ -101,6 +101,8 @@ class HttpTarget:
                 headers[name.lower()] = secret
             else:
                 headers[name.lower()] = value
+        # after the mapping, so never read as references: an event that says `env:KEY` must not get the key sent
+        headers |= {name.lower(): value for name, value in action.mapped_headers.items() if name.lower() not in _OURS}
         headers["idempotency-key"] = cloudevents.encode_value(shipment.delivery)
         return headers, hidden
 

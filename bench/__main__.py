@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import load
+from bench.filters import filter_costs
 from bench.schemes import verification_costs
 from bench.stack import resident, running
 from holdfast.embedded.servers import free_ports
@@ -251,6 +252,11 @@ async def _listening(port: int) -> None:
     raise TimeoutError("the empty server does not listen")
 
 
+async def filters() -> list[Row]:
+    """What one event costs against 1, 100 and 1,000 triggers; no server."""
+    return await asyncio.to_thread(filter_costs)
+
+
 PARTS: dict[str, Callable[[], Awaitable[list[Row]]]] = {
     "gateway": gateway,
     "spool": spool,
@@ -258,6 +264,7 @@ PARTS: dict[str, Callable[[], Awaitable[list[Row]]]] = {
     "latency": latency,
     "schemes": schemes,
     "abuse": abuse,
+    "filters": filters,
 }
 
 

@@ -3,9 +3,10 @@
 Flow: holdfast.yaml → **routes** → pipeline. Everything that can be wrong with a source's secrets is found here.
 """
 
+import pathlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 from gateway.cloudevents import Acceptance
@@ -245,3 +246,19 @@ def _pattern(name: str, path: str) -> re.Pattern[str]:
         return re.compile(text)
     except re.error as error:
         raise RejectedInput(ErrorCode.CONFIG_INVALID, f"sources.{name}.path: a {{name}} comes twice") from error
+
+
+def offline_route(name: str, config: SourceConfig) -> Route:
+    """Compile one source without its secrets: it names and describes events, and can verify nothing."""
+    preset = preset_of(config.verify) if config.verify is not None else None
+    signed: frozenset[str] = preset.scheme.signed_parts if preset is not None else frozenset()
+    bare = config.model_copy(update={"verify": None, "handshake": "none"})
+    return replace(
+        compile_route(name, bare, Secrets(pathlib.Path())),
+        preset=preset,
+        kept=_kept(config, preset),
+        id_is_signed=config.event.id is not None
+        and (preset is None or preset.scheme.covers_body)
+        and reads_only_signed(config.event.id, signed),
+        cloudevents=_acceptance(config),
+    )

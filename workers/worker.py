@@ -123,7 +123,12 @@ class WorkerProcess:
     async def _work(self, client: Client, stop: asyncio.Event) -> None:
         settings, loaded, metrics = self._settings, self._loaded, self._metrics
         retention = timedelta(days=settings.temporal_retention_days)
-        gate = self.gate = Gate(lambda: ensure_namespace(client, retention), metrics)
+        yours = {
+            name: attribute.type
+            for trigger in loaded.config.triggers.values()
+            for name, attribute in trigger.run.search_attributes.items()
+        }
+        gate = self.gate = Gate(lambda: ensure_namespace(client, retention, yours), metrics)
         dispatcher = Dispatcher(self.bus, client, loaded.triggers, gate, metrics)
         escalator = Escalator(client, gate, metrics)
         self._consumers = {

@@ -5,7 +5,7 @@ A change to a command (its kind, its order, its id) breaks running workflows: gu
 
 import contextlib
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -41,7 +41,7 @@ from holdfast.contracts.delivery import (
     TerminateChildInput,
 )
 from holdfast.contracts.scheduled import PublishTickInput, ScheduledResult
-from holdfast.domain.actions import WorkflowAction
+from holdfast.domain.actions import SearchAttribute, WorkflowAction
 from holdfast.domain.events import Envelope
 from holdfast.domain.retry import RetryPolicy
 from workflows import policies
@@ -154,10 +154,18 @@ async def start_run(
         id=workflow_id,
         task_queue=action.task_queue,
         execution_timeout=action.timeout,
-        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        # an id of the user's own is free again after a failure, or no redrive could ever succeed
+        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE
+        if action.id is None
+        else WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
         parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
         retry_policy=policies.remaining(retry, attempts=0),
-        search_attributes=attributes(source=event.source, event_id=event.id, event_type=event.type, trigger=trigger),
+        search_attributes=TypedSearchAttributes(
+            [
+                *attributes(source=event.source, event_id=event.id, event_type=event.type, trigger=trigger),
+                *(_pair(one) for one in action.search_attributes),
+            ]
+        ),
         static_summary=f"{event.source} {event.type} → {action.workflow}"[:200],
     )
 
@@ -219,6 +227,22 @@ def attributes(*, source: str, event_id: str, event_type: str, trigger: str) -> 
     return TypedSearchAttributes(
         [SearchAttributePair(SearchAttributeKey.for_keyword(name), value) for name, value in values.items() if value]
     )
+
+
+def _pair(attribute: SearchAttribute) -> SearchAttributePair[Any]:
+    key: Any = {
+        "keyword": SearchAttributeKey.for_keyword,
+        "text": SearchAttributeKey.for_text,
+        "int": SearchAttributeKey.for_int,
+        "double": SearchAttributeKey.for_float,
+        "bool": SearchAttributeKey.for_bool,
+        "datetime": SearchAttributeKey.for_datetime,
+        "keyword_list": SearchAttributeKey.for_keyword_list,
+    }[attribute.type](attribute.name)
+    value: Any = attribute.value
+    if attribute.type == "datetime":
+        value = datetime.fromisoformat(str(value))
+    return SearchAttributePair(key, list(value) if isinstance(value, tuple) else value)
 
 
 def tell(details: str) -> None:

@@ -24,6 +24,8 @@ COMMANDS = {
     "send": "holdfast.cli.send",
     "verify": "holdfast.cli.verify",
     "events": "holdfast.cli.events",
+    "triggers": "holdfast.cli.triggers",
+    "import": "holdfast.cli.imports",
     "dead-letters": "holdfast.cli.dead_letters",
     "schedules": "holdfast.cli.schedules",
     "demo": "holdfast.cli.demo",

@@ -95,9 +95,10 @@ def _table(model: type[BaseModel], path: str) -> Iterator[str]:
     yield "|---|---|---|---|"
     for name, field in model.model_fields.items():
         inner, keyed = _model_in(field.annotation)
+        key = field.alias or name
         place = f"{path}.{name}".lstrip(".") + (".NAME" if keyed else "")
         kind = f"[{'named entries' if keyed else 'section'}](#{_anchor(place)})" if inner else _kind(field)
-        yield f"| `{name}` | {kind} | {_default(field, section=inner is not None)} | {_cell(field.description or '')} |"
+        yield f"| `{key}` | {kind} | {_default(field, section=inner is not None)} | {_cell(field.description or '')} |"
     yield ""
 
 

@@ -7,6 +7,7 @@ from holdfast.domain.events import Data
 from holdfast.domain.json_scan import Path, scan
 from holdfast.errors import RejectedInput
 
+_INDENT = 4_096  # bytes looked through for the first character that is no white space
 INLINE = 131_072  # bytes; a larger body is stored apart, in the object store
 
 
@@ -17,6 +18,8 @@ def data_of(body: bytes, content_type: str | None, paths: Collection[Path]) -> D
     """
     if not paths:
         return Data()
+    if body[:_INDENT].lstrip()[:1] == b"[":
+        paths = [()]  # paths name keys of objects; what is a list is read whole
     if is_json(content_type) or (not media_type(content_type) and body[:1] in {b"{", b"["}):
         try:
             return Data(found=True, value=scan(body, paths))

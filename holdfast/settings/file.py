@@ -1,6 +1,7 @@
 """holdfast.yaml: read strictly, checked whole, every error reported at once with its line and a hint."""
 
 import difflib
+import fnmatch
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from holdfast.domain.expressions import EVENT, TICK
 from holdfast.domain.intake import GatewayConfig
-from holdfast.domain.matching import CompiledTriggers, expressions
+from holdfast.domain.mapping import compile_one, mappings
+from holdfast.domain.matching import CompiledTriggers
 from holdfast.domain.schedules import ScheduleConfig
 from holdfast.domain.sources import SourceConfig
 from holdfast.domain.streams import BusConfig
@@ -180,7 +182,9 @@ def _known_keys(parents: tuple[int | str, ...]) -> list[str]:
         else:
             model = _inner(model)
         model = _without_none(model)
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return []
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _inner(annotation: Any) -> Any:
@@ -221,10 +225,11 @@ def _trigger_checks(tree: CommentedMap) -> Iterator[_Finding]:
         fields = entry if isinstance(entry, dict) else {}
         on, when = fields.get("on"), fields.get("when")
         for source in on if isinstance(on, list) else [on]:
-            if isinstance(source, str) and source not in names:
+            if isinstance(source, str) and not fnmatch.filter(names, source):
+                none = "no source or schedule matches" if set(source) & set("*?") else "there is no source or schedule"
                 yield (
                     ("triggers", name, "on"),
-                    f"there is no source or schedule {source!r}",
+                    f"{none} {source!r}",
                     _did_you_mean(source, names),
                 )
         if isinstance(when, str):
@@ -247,8 +252,11 @@ def _expressions(config: HoldfastConfig) -> Iterator[_Finding]:
             if text is not None:
                 yield from _compiles(EVENT, text, ("sources", name, "event", field))
     for name, trigger in config.triggers.items():
-        for text in expressions(trigger.run):
-            yield from _compiles(EVENT, text, ("triggers", name, "run"))
+        for mapped in mappings(trigger.run):
+            try:
+                compile_one(mapped)
+            except RejectedInput as error:
+                yield ("triggers", name, "run", *mapped.place), error.message, ""
     for name, schedule in config.schedules.items():
         if schedule.event.data is not None:
             yield from _compiles(TICK, schedule.event.data, ("schedules", name, "event", "data"))

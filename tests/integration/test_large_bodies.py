@@ -29,7 +29,7 @@ from holdfast.bus.streams import BODIES, BODIES_STREAM, DEAD_LETTERS, EVENTS
 from holdfast.cli.events import write_body
 from holdfast.contracts.dead_letter import RedriveInput
 from holdfast.domain.events import Envelope
-from holdfast.domain.matching import _json
+from holdfast.domain.mapping import _json
 from holdfast.embedded.sink import Reply, Sink
 from holdfast.errors import ErrorCode, PermanentFailure
 from holdfast.ids import sha256_hex
