@@ -63,7 +63,7 @@ class Deliver:
             delivery=given.delivery,
             attempt=number,
         ) as current:
-            shipment = Shipment(given.delivery, event, current.traceparent, current.tracestate)
+            shipment = Shipment(given.delivery, event, current.traceparent, current.tracestate, given.answer_wanted)
             match given.spec.action:
                 case HttpAction() as action:
                     return await self.http.send(action, shipment)

@@ -14,6 +14,7 @@ class Shipment:
     event: Envelope
     traceparent: str | None
     tracestate: str | None
+    answer_wanted: bool = False  # the beginning of the target's answer belongs to the receipt
 
 
 @dataclass(frozen=True, slots=True)

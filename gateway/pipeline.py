@@ -26,12 +26,14 @@ from gateway.limits import UNKNOWN_CAP
 from gateway.problems import Answer
 from gateway.publish import Store
 from gateway.receive import Receive, Receiver, Scope, check_head
+from gateway.rejections import REFUSED_BODY
 from gateway.requests import RawRequest
 from gateway.routes import Route, method_not_allowed
 from gateway.tracing import incoming_trace
+from gateway.waiting import Ticket, Waiting
 from holdfast.clock import Clock
 from holdfast.domain.events import Envelope
-from holdfast.errors import RejectedInput
+from holdfast.errors import HoldfastError, RejectedInput
 from holdfast.telemetry import names
 from holdfast.telemetry.tracing import mint_traceparent, span
 
@@ -44,6 +46,7 @@ class Receipt:
     event_id: str
     duplicate: bool
     spooled: bool = False  # it waits in the gateway's outbox for the bus
+    ticket: Ticket | None = None  # its sender waits for the outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,8 @@ class BatchReceipt:
 class Pipeline:
     """The steps with what they need."""
 
-    def __init__(self, store: Store, clock: Clock, confirm: Confirm) -> None:
+    def __init__(self, store: Store, clock: Clock, confirm: Confirm, waiting: Waiting) -> None:
+        self.waiting = waiting
         self._store = store
         self._receiver = Receiver(clock)
         self._confirm = confirm
@@ -79,6 +83,9 @@ class Pipeline:
             try:
                 trace = active.traceparent or mint_traceparent(), active.tracestate
                 return await self._take(raw, route, trace)
+            except HoldfastError:
+                scope[REFUSED_BODY] = raw.body
+                raise
             finally:
                 self._receiver.release(raw)
 
@@ -97,15 +104,29 @@ class Pipeline:
         if isinstance(normal, tuple):
             envelopes = [identify(each, route, *trace) for each in normal]
             return BatchReceipt(await store_all(envelopes, self._keep))
-        return await self._keep(identify(normal, route, *trace))
+        envelope = identify(normal, route, *trace)
+        # listened for before it is published: the outcome may come at once
+        ticket = await self.waiting.expect(raw.signed.headers, route.wait, envelope)
+        return await self._keep(envelope, ticket)
 
-    async def _keep(self, envelope: Envelope) -> Receipt:
-        kept = await self._store.store(envelope)
-        return Receipt(envelope.source, envelope.id, kept.duplicate, kept.spooled)
+    async def _keep(self, envelope: Envelope, ticket: Ticket | None = None) -> Receipt:
+        if ticket is None:
+            kept = await self._store.store(envelope)
+            return Receipt(envelope.source, envelope.id, kept.duplicate, kept.spooled)
+        try:
+            kept = await self._store.store(envelope, ticket.until)
+        except BaseException:
+            ticket.close()
+            raise
+        if kept.spooled:  # nothing happens to it before the bus is back
+            ticket.close()
+            ticket = None
+        return Receipt(envelope.source, envelope.id, kept.duplicate, kept.spooled, ticket)
 
     async def refuse(self, scope: Scope, receive_event: Receive) -> RejectedInput:
         """Return the refusal of a path of no source, after the work of a wrong signature."""
         check_head(scope["headers"], UNKNOWN_CAP)
         raw = await self._receiver.receive(scope, receive_event, UNKNOWN_CAP, {})
         self._receiver.release(raw)
+        scope[REFUSED_BODY] = raw.body
         return refuse_unknown(raw)

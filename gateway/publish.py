@@ -5,7 +5,7 @@ Flow: receive → authenticate → normalise → identify → **publish** ─Pub
 
 import asyncio
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from gateway.limits import ANSWER_WITHIN, PUBLISH_WITHIN
@@ -28,8 +28,11 @@ class Kept:
 class Store(Protocol):
     """What makes an event safe."""
 
-    async def store(self, envelope: Envelope) -> Kept:
-        """Store. Raises Unavailable, and RejectedInput `request.too_large`; within ANSWER_WITHIN."""
+    async def store(self, envelope: Envelope, awaited_until: datetime | None = None) -> Kept:
+        """Store; `awaited_until`: somebody waits for the outcome.
+
+        Raises Unavailable, and RejectedInput `request.too_large`; within ANSWER_WITHIN.
+        """
         ...
 
 
@@ -40,21 +43,29 @@ class BusStore:
         self._publisher = publisher
         self._readiness = readiness
 
-    async def store(self, envelope: Envelope) -> Kept:
+    async def store(self, envelope: Envelope, awaited_until: datetime | None = None) -> Kept:
         """Store on the bus."""
-        return Kept((await publish(envelope, self._publisher, self._readiness)).duplicate)
+        stored = await publish(envelope, self._publisher, self._readiness, awaited_until=awaited_until)
+        return Kept(stored.duplicate)
 
 
 class Publisher(Protocol):
     """What stores events: `holdfast.bus.publish.EventPublisher`."""
 
-    async def publish_event(self, envelope: Envelope, *, timeout: timedelta) -> Stored:
+    async def publish_event(
+        self, envelope: Envelope, *, timeout: timedelta, awaited_until: datetime | None = None
+    ) -> Stored:
         """Store one event within `timeout`."""
         ...
 
 
 async def publish(
-    envelope: Envelope, publisher: Publisher, readiness: Readiness, *, within: timedelta = PUBLISH_WITHIN
+    envelope: Envelope,
+    publisher: Publisher,
+    readiness: Readiness,
+    *,
+    within: timedelta = PUBLISH_WITHIN,
+    awaited_until: datetime | None = None,
 ) -> Stored:
     """Store. Raises Unavailable `bus.…` or `not_ready`, and RejectedInput `request.too_large`."""
     problem = readiness.intake_problem()
@@ -69,6 +80,6 @@ async def publish(
                 kind="producer",
                 source=envelope.source,
             ):
-                return await publisher.publish_event(envelope, timeout=within)
+                return await publisher.publish_event(envelope, timeout=within, awaited_until=awaited_until)
     except TimeoutError as error:
         raise Unavailable(ErrorCode.BUS_TIMEOUT, "the bus did not answer in time; the outcome is unknown") from error

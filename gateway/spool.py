@@ -5,6 +5,7 @@ behind them; any other goes to the bus first (docs/decisions/0003-the-outbox.md)
 """
 
 import asyncio
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -42,7 +43,7 @@ class BusOrOutbox:
         self._outbox = outbox
         self._metrics = metrics
 
-    async def store(self, envelope: Envelope) -> Kept:
+    async def store(self, envelope: Envelope, awaited_until: datetime | None = None) -> Kept:
         """Store on the bus or on our disk, within ANSWER_WITHIN in all.
 
         Raises Unavailable: `spool.full`, `spool.failed`, or as the bus failed where that is nothing that passes;
@@ -50,13 +51,13 @@ class BusOrOutbox:
         """
         try:
             async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
-                return await self._store(envelope)
+                return await self._store(envelope, awaited_until)
         except TimeoutError as error:
             problem = Unavailable(ErrorCode.SPOOL_FAILED, "the disk of the outbox did not answer in time")
             self._metrics.spool_rejected(problem.code)
             raise problem from error
 
-    async def _store(self, envelope: Envelope) -> Kept:
+    async def _store(self, envelope: Envelope, awaited_until: datetime | None) -> Kept:
         behind = self._outbox.holds(envelope.source)
         if behind and self._outbox.problem is None:
             try:
@@ -64,7 +65,13 @@ class BusOrOutbox:
             except Unavailable:
                 pass  # order gives way: rather on the bus out of turn than not at all
         try:
-            stored = await publish(envelope, self._publisher, self._readiness, within=PUBLISH_BEFORE_SPOOLING)
+            stored = await publish(
+                envelope,
+                self._publisher,
+                self._readiness,
+                within=PUBLISH_BEFORE_SPOOLING,
+                awaited_until=awaited_until,
+            )
         except Unavailable as error:
             if error.code not in AWAY:
                 raise
@@ -91,6 +98,11 @@ def outbox_of(config: GatewayConfig, data_dir: Path) -> Outbox | None:
     if not accepting and not _exists(directory / FILE):
         return None
     return Outbox(directory, int(config.spool.max_bytes), accepting=accepting)
+
+
+def spool_file(data_dir: Path) -> Path:
+    """Return where the outbox of a data directory is, if there is one."""
+    return data_dir.absolute() / DIRECTORY / FILE
 
 
 def _exists(file: Path) -> bool:

@@ -24,6 +24,7 @@ class Arrived:
     stream: str
     sequence: int
     at: datetime  # when it is decided
+    awaited_until: datetime | None = None  # a gateway waits for the outcome until then
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,10 @@ def start_failed(given: DeliveryInput, code: str, message: str, arrived: Arrived
 
 
 def _outcome(arrived: Arrived, envelope: Envelope, verdicts: tuple[Verdict, ...]) -> Starts | Unwanted:
+    until = arrived.awaited_until
+    awaited_until = until if until is not None and until > arrived.at else None
     deliveries = tuple(
-        DeliveryInput(envelope=envelope, spec=verdict.spec, sequence=arrived.sequence)
+        DeliveryInput(envelope=envelope, spec=verdict.spec, sequence=arrived.sequence, awaited_until=awaited_until)
         for verdict in verdicts
         if isinstance(verdict, Matched)
     )

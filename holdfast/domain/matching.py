@@ -135,6 +135,10 @@ class CompiledTriggers:
         """Return the trigger of that name, if the configuration still has it."""
         return self._all.get(name)
 
+    def listening(self, source: str) -> tuple[str, ...]:
+        """Return the names of the triggers that listen to a source."""
+        return tuple(name for name, trigger in self._all.items() if source in trigger.config.on)
+
     def decide(self, envelope: Envelope) -> tuple[Verdict, ...]:
         """Decide for every trigger that listens to the event's source, in the order of the configuration."""
         listening = [t for t in self._all.values() if envelope.source in t.config.on]

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from holdfast.domain.access import ApiConfig
 from holdfast.domain.expressions import EVENT, TICK
 from holdfast.domain.intake import GatewayConfig
 from holdfast.domain.matching import CompiledTriggers, expressions
@@ -35,6 +36,7 @@ class HoldfastConfig(BaseModel):
     schedules: dict[str, ScheduleConfig] = Field(default_factory=dict, description="Events by the clock, by name.")
     gateway: GatewayConfig = Field(default=GatewayConfig(), description="How webhooks are taken in.")
     bus: BusConfig = Field(default=BusConfig(), description="NATS JetStream.")
+    api: ApiConfig = Field(default=ApiConfig(), description="Who may ask over HTTP.")
 
 
 @dataclass(frozen=True, slots=True)

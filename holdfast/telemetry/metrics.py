@@ -40,6 +40,7 @@ class Metrics:
         self._requests = self._tally(names.GATEWAY_REQUESTS)
         self._accepted = self._tally(names.GATEWAY_ACCEPTED)
         self._rejected = self._tally(names.GATEWAY_REJECTED)
+        self._rejections_unkept = self._tally(names.GATEWAY_REJECTIONS_UNKEPT)
         self._dispatched = self._tally(names.DISPATCHED)
         self._unmatched = self._tally(names.UNMATCHED)
         self._redelivered = self._tally(names.REDELIVERED)
@@ -74,6 +75,10 @@ class Metrics:
     def ingest_seconds(self, source: str, seconds: float) -> None:
         """Observe how long one webhook took to its answer."""
         self._ingest.record(source, seconds)
+
+    def rejection_unkept(self, source: str, reason: str) -> None:
+        """Count one refused request that is not in the log; `reason` is rate, queue or bus."""
+        self._rejections_unkept.add(source, reason)
 
     def spooled(self, source: str) -> None:
         """Count one event kept in the outbox."""
