@@ -48,6 +48,11 @@ triggers:
     when: event.data.to == "patient"
     run: {{http: {{url: "{sink}/patient", timeout: 5s}}}}
     retry: {{max_attempts: 9, initial: 1h, max: 1h, jitter: 0.0}}
+  climbing:
+    on: shop
+    when: event.data.to == "climbing"
+    run: {{http: {{url: "{sink}/climbing", timeout: 5s}}}}
+    retry: {{max_attempts: 9, initial: 1s, factor: 10, max: 1h, jitter: 0.0}}
   broken:
     on: shop
     when: event.data.broken / 0 == 1

@@ -1,4 +1,4 @@
-"""`Prefer: wait=N` against the real servers: 200 with the outcome where it comes in time, else 202; never a lost event."""
+"""`Prefer: wait=N` against the real servers: 200 with the outcome where it comes in time, else 202."""
 
 import asyncio
 import time
@@ -107,7 +107,7 @@ async def test_a_slow_delivery_is_202_and_found_later(path: Asking) -> None:
         assert response.json() == {"id": event_id, "status": "accepted", "duplicate": False}
 
         async def delivered() -> bool:
-            return (await path.status(event_id))["verdict"] == "delivered"
+            return bool((await path.status(event_id))["verdict"] == "delivered")
 
         await assert_eventually(delivered, 30, "the slow delivery is delivered")
 
@@ -149,7 +149,7 @@ async def test_a_stopping_gateway_keeps_nobody(path: Asking) -> None:
     gateway = path.running.gateway
 
     async def waits() -> bool:
-        return gateway._waiting.count == 1
+        return bool(gateway._waiting.count == 1)
 
     await assert_eventually(waits, why="the request waits")
     gateway._waiting.drain()
@@ -166,7 +166,7 @@ async def test_a_sender_that_leaves_frees_its_place(path: Asking) -> None:
     gateway = path.running.gateway
 
     async def count(wanted: int) -> bool:
-        return gateway._waiting.count == wanted
+        return bool(gateway._waiting.count == wanted)
 
     await assert_eventually(lambda: count(1), why="the request waits")
     waiting.cancel()
