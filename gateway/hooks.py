@@ -134,7 +134,8 @@ class Hooks:
     def _refused(self, route: Route | None, scope: Scope, error: HoldfastError, allow: Sequence[str] = ()) -> Answer:
         source = route.source if route is not None else UNKNOWN_SOURCE
         answer = problem_of(error, allow=allow)
-        self._rejections.note(source, route, scope, error, answer.status)
+        # after the answer is on its way: how long it takes tells nobody anything
+        asyncio.get_running_loop().call_soon(self._rejections.note, source, route, scope, error, answer.status)
         self._metrics.rejected(source, error.code)
         facts = {"source": source, "code": str(error.code), "status": answer.status, "reason": error.message}
         log.info("request.rejected", extra=facts)

@@ -8,6 +8,7 @@ Flow: refused → **note** → queue → stream REJECTED → `holdfast rejected 
 import asyncio
 import contextlib
 import hashlib
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from holdfast.bus.rejections import publish_rejection
 from holdfast.clock import Clock
 from holdfast.contracts.rejections import Rejection
 from holdfast.errors import HoldfastError, bounded
+
+log = logging.getLogger(__name__)
 
 REFUSED_BODY = "holdfast.refused_body"
 """Key of the ASGI scope under which the pipeline leaves the body of a request that it refused."""
@@ -97,6 +100,8 @@ class RejectionLog:
             except HoldfastError:
                 self._skip(record.source, "bus")
                 self._buckets[record.source].not_kept += record.not_kept
+            except Exception:
+                log.exception("rejections.failed", extra={"source": record.source})
 
     async def flush(self, within: timedelta) -> None:
         """Give what is queued a moment, at the end of the process."""

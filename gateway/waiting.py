@@ -110,11 +110,12 @@ class Waiting:
         """Wait without an end for what was published now; of an event known before, ask again and again too."""
         watch = ticket.watch
         while not watch.complete:
-            if duplicate and (outcome := await self._known(watch.source, watch.event_id)) is not None:
+            ask = duplicate or watch.repeated
+            if ask and (outcome := await self._known(watch.source, watch.event_id)) is not None:
                 return outcome
             watch.changed.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(ASK_AGAIN.total_seconds() if duplicate else None):
+                async with asyncio.timeout(ASK_AGAIN.total_seconds() if ask else None):
                     await watch.changed.wait()
         return Outcome(tuple(watch.ended[delivery] for delivery in watch.deliveries or ()))
 

@@ -28,7 +28,7 @@ from holdfast.temporal.namespace import verify_search_attributes
 from holdfast.temporal.starts import start_delivery
 from workers.decide import Arrived, Decision, Starts, Stray, Unwanted, decide, start_failed
 from workers.gate import Gate, GateState
-from workers.tell import tell_decided, tell_given_up
+from workers.tell import tell_decided, tell_given_up, tell_repeated
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +123,8 @@ class Dispatcher:
         self.gate.succeeded()
         if not started.duplicate:
             self.metrics.dispatched(given.spec.trigger)
+        elif given.awaited_until is not None:
+            await tell_repeated(self.bus, given)
 
     async def _dead_letter(self, record: DeadLetterRecord) -> None:
         stored = await publish_dead_letter(self.bus, record, timeout=STORE_WITHIN)

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from holdfast.bus.connect import Bus
 from holdfast.bus.news import announce
 from holdfast.contracts.dead_letter import DeadLetterRecord
-from holdfast.contracts.news import Decided, Ended
+from holdfast.contracts.delivery import DeliveryInput
+from holdfast.contracts.news import Decided, Ended, Repeated
 from holdfast.ids import delivery_id
 from workers.decide import Decision, Starts, Stray, Unwanted
 
@@ -28,6 +29,13 @@ async def tell_decided(bus: Bus, decision: Decision, awaited_until: datetime) ->
             await announce(bus, Decided(source=envelope.source, event_id=envelope.id, deliveries=()))
         case Stray():  # no event, so nobody can wait for it
             pass
+
+
+async def tell_repeated(bus: Bus, given: DeliveryInput) -> None:
+    """Tell that a delivery was started before; never raises."""
+    event = given.envelope
+    delivery = delivery_id(given.spec.trigger, event.source, event.id)
+    await announce(bus, Repeated(source=event.source, event_id=event.id, delivery=delivery))
 
 
 async def tell_given_up(bus: Bus, record: DeadLetterRecord) -> None:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from holdfast import ids
 from holdfast.bus.connect import Bus
 from holdfast.bus.errors import classify
-from holdfast.contracts.news import NEWS, Decided, Ended
+from holdfast.contracts.news import NEWS, Decided, Ended, Repeated
 from holdfast.errors import ErrorCode
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def awaited_until(headers: Mapping[str, str] | None) -> datetime | None:
     return moment if moment.tzinfo is not None else None
 
 
-async def announce(bus: Bus, news: Decided | Ended) -> None:
+async def announce(bus: Bus, news: Decided | Repeated | Ended) -> None:
     """Tell whoever listens. Best effort: never raises, waits for nobody, and nothing may depend on it."""
     try:
         await bus.client.publish(news_subject(news.source, news.event_id), news.model_dump_json().encode())
@@ -62,6 +62,7 @@ class Watch:
     event_id: str
     deliveries: tuple[str, ...] | None = None  # None: not decided yet
     ended: dict[str, Ended] = field(default_factory=dict)
+    repeated: bool = False  # something of it was begun before it was watched
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -69,13 +70,15 @@ class Watch:
         """Whether every delivery has ended."""
         return self.deliveries is not None and all(delivery in self.ended for delivery in self.deliveries)
 
-    def hear(self, news: Decided | Ended) -> None:
+    def hear(self, news: Decided | Repeated | Ended) -> None:
         """Take one piece of news, in whatever order it comes."""
         if (news.source, news.event_id) != (self.source, self.event_id):
             return
         match news:
             case Decided(deliveries=deliveries):
                 self.deliveries = deliveries
+            case Repeated():
+                self.repeated = True
             case Ended(delivery=delivery):
                 self.ended[delivery] = news
         self.changed.set()

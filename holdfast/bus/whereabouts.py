@@ -44,7 +44,7 @@ async def whereabouts(bus: Bus, source: str, event_id: str, ask: Ask) -> EventSt
 
 def spooled(envelope: Envelope, trouble: str) -> EventStatus:
     """Return what is known of an event that lies in an outbox; `trouble` says why the bus was not asked."""
-    status = EventStatus(source=envelope.source, id=envelope.id, spooled=True, trouble=trouble)
+    status = EventStatus(source=envelope.source, id=envelope.id, spooled=True, trouble=trouble or None)
     return status.model_copy(update=_facts(envelope))
 
 

@@ -26,6 +26,17 @@ class Decided(BaseModel):
     deliveries: tuple[str, ...]
 
 
+class Repeated(BaseModel):
+    """A delivery that was started before, when nobody waited perhaps: no news may come of it, so look it up."""
+
+    model_config = _FROZEN
+
+    kind: Literal["repeated"] = "repeated"
+    source: str
+    event_id: str
+    delivery: str
+
+
 class Ended(BaseModel):
     """How one delivery ended. `result` is what the action gave back, where it is small enough to be told."""
 
@@ -44,8 +55,8 @@ class Ended(BaseModel):
     dead_letter: str = ""
 
 
-News = Annotated[Decided | Ended, Field(discriminator="kind")]
-NEWS: TypeAdapter[Decided | Ended] = TypeAdapter(News)
+News = Annotated[Decided | Repeated | Ended, Field(discriminator="kind")]
+NEWS: TypeAdapter[Decided | Repeated | Ended] = TypeAdapter(News)
 
 
 def told(result: Any) -> tuple[Any, bool]:

@@ -264,6 +264,7 @@ LOG_EVENTS = (
     LogEvent("janitor.failed", "info", ("code", "reason"), "A sweep failed; the next one tries again."),
     LogEvent("janitor.purged", "info", ("from", "to", "settled"), "Settled events made room."),
     LogEvent("news.untold", "debug", ("code",), "Whoever waits for an outcome was not told; answered 202 instead."),
+    LogEvent("rejections.failed", "error", ("source",), "A bug while a refused request was written down."),
     LogEvent("request.abandoned", "info", ("source",), "The sender left before the answer."),
     LogEvent("request.failed", "error", ("source", "correlation_id"), "A bug; answered 500."),
     LogEvent("request.rejected", "info", ("source", "code", "status", "reason"), "A request was not accepted."),

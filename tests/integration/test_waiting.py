@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.bus.streams import EVENTS
+from holdfast.bus.topology import ensure_streams
+from holdfast.domain.streams import BusConfig
 from holdfast.embedded.sink import Reply
 from tests.asking import Asking, asking
 from tests.conftest import assert_eventually
@@ -141,6 +144,24 @@ async def test_a_repeated_event_is_answered_with_what_is_known(path: Asking) -> 
     assert again.status_code == 200, again.text
     assert (again.json()["duplicate"], again.json()["status"]) == (True, "delivered")
     assert (nobody.status_code, nobody.json()["status"]) == (200, "unmatched")
+
+
+async def test_a_repeat_that_the_bus_does_not_know_any_more_is_looked_up(path: Asking) -> None:
+    """Past the bus's own window the message is new, its delivery is not: no news come, and still 200."""
+    path.sink.standing["/first"] = Reply(200)
+    event_id = new_id()
+    async with path.worker():
+        assert (await path.send(event_id, "wait=20", to="one")).status_code == 200
+        await path.running.gateway.bus.jetstream.purge_stream(EVENTS)
+        await path.running.gateway.bus.jetstream.delete_stream(EVENTS)
+        await ensure_streams(path.running.gateway.bus, BusConfig())
+
+        async def consumed_again() -> bool:
+            again = await path.send(event_id, "wait=5", to="one")
+            return bool(again.status_code == 200 and again.json()["status"] == "delivered")
+
+        await assert_eventually(consumed_again, 40, "the repeat is answered with what is known")
+    assert len(path.sink.at("/first")) == 1
 
 
 async def test_a_stopping_gateway_keeps_nobody(path: Asking) -> None:
