@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from gateway.identify import MAX_ID
 from gateway.limits import MAX_STATUS, STATUS_WITHIN
 from gateway.outbox_peek import peek
 from gateway.problems import problem_of
@@ -27,9 +28,11 @@ from holdfast.contracts.status import DeliveriesAnswer, DeliveriesQuestion, Even
 from holdfast.domain.access import Access, Scope
 from holdfast.domain.quantities import parse_duration
 from holdfast.errors import ErrorCode, HoldfastError, RejectedInput, Unavailable
+from holdfast.ids import NAME
 from holdfast.settings.process import ProcessSettings
 
 MAX_LISTED = 1_000
+NOTHING_KNOWN = "Nothing is known of such an event."
 _CODE = re.compile(r"[a-z0-9_.]{1,64}")
 
 
@@ -45,6 +48,8 @@ class Status:
 
     async def event(self, source: str, event_id: str) -> EventStatus:
         """Return where an event is. Raises RejectedInput `not_found`, Unavailable."""
+        if not _possible(source, event_id):
+            raise RejectedInput(ErrorCode.NOT_FOUND, NOTHING_KNOWN)
         status: EventStatus | None = None
         trouble: Unavailable | None = None
         try:
@@ -63,7 +68,7 @@ class Status:
             raise trouble
         if status is not None and status.deliveries == "unknown":  # it may be known to Temporal alone
             raise Unavailable(ErrorCode.NOT_READY, status.trouble or "the deliveries cannot be asked for")
-        raise RejectedInput(ErrorCode.NOT_FOUND, "Nothing is known of such an event.")
+        raise RejectedInput(ErrorCode.NOT_FOUND, NOTHING_KNOWN)
 
     async def rejected(self, query: dict[str, str]) -> list[Rejection]:
         """Return the newest refused requests. Raises RejectedInput `input.invalid`, Unavailable."""
@@ -118,6 +123,12 @@ def status_router(status: Status) -> APIRouter:
         return await status.answer(request, work)
 
     return router
+
+
+def _possible(source: str, event_id: str) -> bool:
+    """Whether there can be such an event: what the gateway names is plain, so nobody is asked about anything else."""
+    plain = event_id.isascii() and event_id.isprintable() and 0 < len(event_id) <= MAX_ID
+    return plain and NAME.fullmatch(source) is not None
 
 
 def since_of(text: str) -> timedelta:

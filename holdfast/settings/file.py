@@ -210,6 +210,9 @@ def _cross_checks(config: HoldfastConfig) -> Iterator[_Finding]:
         for name in getattr(config, section):
             if not NAME.fullmatch(name):
                 yield (section, name), "not a name", "use a-z, 0-9, - and _, at most 63 characters"
+    for name in config.api.tokens:
+        if not NAME.fullmatch(name):
+            yield ("api", "tokens", name), "not a name", "use a-z, 0-9, - and _, at most 63 characters"
     for name in config.schedules.keys() & config.sources.keys():
         yield ("schedules", name), "a source has the same name", "their events could not be told apart"
     yield from _routes(config)

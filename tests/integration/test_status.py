@@ -181,7 +181,9 @@ async def test_an_event_that_nobody_wanted(path: Asking) -> None:
 async def test_an_unknown_event_is_404(path: Asking) -> None:
     """A problem document, once it is certain: with a worker."""
     async with path.worker():
-        for where in ("/events/shop/none", "/events/none/none", "/events/shop/" + quote("a/ü ?", safe="")):
+        awkward = [quote(text, safe="") for text in ("a/ü ?", "\x00", "\r\n", "' OR 1=1 --", "x" * 300)]
+        paths = ["/events/shop/none", "/events/none/none", "/events/%00/x", "/events/shop/%FF%FE", "/events/shop/"]
+        for where in (*paths, *(f"/events/shop/{each}" for each in awkward)):
             response = await path.ask(where)
             assert (response.status_code, response.json()["code"]) == (404, "not_found")
             assert response.headers["content-type"] == "application/problem+json"

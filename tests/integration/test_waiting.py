@@ -13,6 +13,7 @@ from holdfast.bus.streams import EVENTS
 from holdfast.bus.topology import ensure_streams
 from holdfast.domain.streams import BusConfig
 from holdfast.embedded.sink import Reply
+from tests import servers
 from tests.asking import Asking, asking
 from tests.conftest import assert_eventually
 from tests.servers import NatsServer, TemporalServer
@@ -121,6 +122,24 @@ async def test_without_a_worker_the_answer_comes_in_time(path: Asking) -> None:
     response = await path.send(new_id(), "wait=2", to="one")
     assert response.status_code == 202
     assert 1.9 < time.monotonic() - began < 6
+
+
+async def test_the_bus_dies_while_somebody_waits(temporal_server: TemporalServer, tmp_path: Path) -> None:
+    """The event was stored before it was waited for, so the sender is still told 202, in time."""
+    with servers.nats(tmp_path) as nats:
+        async with asking(nats, temporal_server, tmp_path) as path:
+            waiting = asyncio.create_task(path.send(new_id(), "wait=4", to="one"))
+
+            async def waits() -> bool:
+                return bool(path.running.gateway._waiting.count == 1)
+
+            await assert_eventually(waits, why="the request waits")
+            stored = await path.running.gateway.bus.jetstream.stream_info(EVENTS)
+            nats.kill()
+            async with asyncio.timeout(10):
+                response = await waiting
+            assert (response.status_code, stored.state.messages) == (202, 1)
+            assert response.headers["location"]
 
 
 async def test_whoever_does_not_wait_is_answered_at_once(path: Asking) -> None:
