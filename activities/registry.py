@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from activities.announce import Announcer
 from activities.children import Children
 from activities.dead_letters import DeadLetters
 from activities.deliver import Deliver
@@ -40,4 +41,5 @@ def build(
         children.inspect_child,
         children.terminate_child,
         children.count_run,
+        Announcer(bus).announce,
     ]

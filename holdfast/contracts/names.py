@@ -16,6 +16,10 @@ RECORD_DEAD_LETTER = "record_dead_letter"
 PREPARE_REDRIVE = "prepare_redrive"
 REPUBLISH = "republish"
 PUBLISH_TICK = "publish_tick"
+ANNOUNCE = "announce"
+
+# query of a delivery
+PROGRESS = "progress"
 
 # updates and queries of a case
 ACKNOWLEDGE = "acknowledge"
