@@ -22,6 +22,7 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 SECRET = "canary-token-secret"
 
 CONFIG = """version: 1
+gateway: {{on_unavailable: reject}}
 sources:
   shop:
     verify: {{preset: bearer, secrets: ["file:shop.secret"]}}
