@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from holdfast.domain.sources import MAX_BODY
 from tests import gateways
 from tests.gateways import CONFIG, Running
 from tests.senders import send
@@ -66,7 +67,7 @@ async def test_an_unknown_source_is_bounded_like_a_known_one(nats_server: NatsSe
     """Too large is 413 and compressed is 415 on both, so that no refusal tells which names exist."""
     async with gateways.fresh(nats_server, tmp_path) as gateway:
         for source in ("github", "nobody"):
-            answer = await gateway.http.post(f"/hooks/{source}", content=b"x" * 600_000)
+            answer = await gateway.http.post(f"/hooks/{source}", content=b"x" * (MAX_BODY + 1))
             assert answer.status_code == 413
             squeezed = {"content-encoding": "gzip"}
             answer = await gateway.http.post(f"/hooks/{source}", content=b"x", headers=squeezed)
