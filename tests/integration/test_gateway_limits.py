@@ -38,7 +38,7 @@ async def dripping(gateway: Running, count: int) -> AsyncIterator[None]:
             writer.close()
 
 
-def limited(limits: str) -> str:
+def bounded(limits: str) -> str:
     """Return the configuration with bounds of the whole gateway."""
     return CONFIG.replace("on_unavailable: reject", f"on_unavailable: reject, limits: {limits}")
 
@@ -96,7 +96,7 @@ async def test_over_its_concurrency_a_source_is_429(nats_server: NatsServer, tmp
 async def test_over_the_processes_bound_all_are_503(nats_server: NatsServer, tmp_path: Path) -> None:
     """What is too much for the gateway is its own trouble: 503 with Retry-After, and gone when the rest is done."""
     limits = "{requests: 2}"
-    async with gateways.fresh(nats_server, tmp_path, limited(limits)) as gateway:
+    async with gateways.fresh(nats_server, tmp_path, bounded(limits)) as gateway:
         answers = await asyncio.gather(*(gateway.github(json_body(n=n), f"b-{n}") for n in range(20)))
         assert {answer.status_code for answer in answers} == {202, 503}
         refused = next(answer for answer in answers if answer.status_code == 503)
@@ -107,7 +107,7 @@ async def test_over_the_processes_bound_all_are_503(nats_server: NatsServer, tmp
 async def test_slow_clients_make_room(nats_server: NatsServer, tmp_path: Path) -> None:
     """With every connection taken by slow clients a new one is served at once, and the slowest is cut off."""
     limits = "{connections: 24}"
-    async with gateways.fresh(nats_server, tmp_path, limited(limits)) as gateway, dripping(gateway, 60):
+    async with gateways.fresh(nats_server, tmp_path, bounded(limits)) as gateway, dripping(gateway, 60):
         for number in range(5):
             url = f"http://127.0.0.1:{gateway.gateway.port}/hooks/open"
             async with httpx.AsyncClient(trust_env=False, timeout=5) as fresh:
@@ -120,7 +120,7 @@ async def test_slow_clients_make_room(nats_server: NatsServer, tmp_path: Path) -
 async def test_one_address_is_bounded_where_configured(nats_server: NatsServer, tmp_path: Path) -> None:
     """The connections past the bound are closed at once, those within it live."""
     limits = "{connections_per_address: 3}"
-    async with gateways.fresh(nats_server, tmp_path, limited(limits)) as gateway:  # its own client holds one
+    async with gateways.fresh(nats_server, tmp_path, bounded(limits)) as gateway:  # its own client holds one
         lines = [await asyncio.open_connection("127.0.0.1", gateway.gateway.port) for _ in range(5)]
         ends = {asyncio.create_task(reader.read()): number for number, (reader, _) in enumerate(lines)}
         done, open_ = await asyncio.wait(ends, timeout=2)
