@@ -16,6 +16,7 @@ RECORD_DEAD_LETTER = "record_dead_letter"
 PREPARE_REDRIVE = "prepare_redrive"
 REPUBLISH = "republish"
 PUBLISH_TICK = "publish_tick"
+REPORT_CASE = "report_case"
 
 # updates and queries of a case
 ACKNOWLEDGE = "acknowledge"
