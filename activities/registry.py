@@ -8,10 +8,12 @@ import httpx
 from activities.children import Children
 from activities.dead_letters import DeadLetters
 from activities.deliver import Deliver
+from activities.escalations import Escalations
 from activities.http import HttpTarget, new_client
 from activities.nats import NatsTarget
 from activities.publish import Ticks
 from activities.redrive import Redrives
+from activities.watch import Watches
 from holdfast.bus.connect import Bus
 from holdfast.clock import SystemClock
 from holdfast.settings.file import LoadedConfig
@@ -30,6 +32,7 @@ def build(
     deliver = Deliver(HttpTarget(http or new_client(), secrets, clock), NatsTarget(bus), metrics, clock)
     ticks = Ticks(bus, clock)
     redrives = Redrives(bus, loaded, ticks)
+    watches = Watches()
     children = Children(metrics, clock)
     return [
         deliver.deliver,
@@ -37,6 +40,9 @@ def build(
         ticks.publish_tick,
         redrives.prepare_redrive,
         redrives.republish,
+        Escalations().report_case,
+        watches.watch_trigger,
+        watches.look_at_trigger,
         children.inspect_child,
         children.terminate_child,
         children.count_run,

@@ -19,12 +19,14 @@ PASSED_THROUGH = (
     "holdfast.errors",
     "holdfast.ids",
     "workflows.calls",
+    "workflows.case",
     "workflows.escalate",
     "workflows.inputs",
     "workflows.narrate",
     "workflows.outcomes",
     "workflows.policies",
     "workflows.records",
+    "workflows.redrives",
     "workflows.supervise",
 )
 

@@ -4,5 +4,6 @@ from workflows.dead_letter import DeadLetter
 from workflows.delivery import EventDelivery
 from workflows.scheduled import ScheduledEvent
 from workflows.unknown import UnknownType
+from workflows.watch import CaseWatch
 
-WORKFLOWS: list[type] = [EventDelivery, DeadLetter, ScheduledEvent, UnknownType]
+WORKFLOWS: list[type] = [EventDelivery, DeadLetter, ScheduledEvent, CaseWatch, UnknownType]
