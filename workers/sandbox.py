@@ -22,6 +22,7 @@ PASSED_THROUGH = (
     "workflows.case",
     "workflows.escalate",
     "workflows.inputs",
+    "workflows.moves",
     "workflows.narrate",
     "workflows.outcomes",
     "workflows.policies",

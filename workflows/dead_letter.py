@@ -34,28 +34,10 @@ from holdfast.errors import ErrorCode, RejectedInput
 from workflows import calls, narrate, policies, records
 from workflows.case import Case, Wanted, snooze_end
 from workflows.escalate import dead_letter, facts
-from workflows.inputs import NOTHING, Model, Unreadable, read, read_or_default
+from workflows.inputs import NOTHING, Unreadable, read
+from workflows.moves import QUIET, change_of, given_as, missing_attributes, model_of, verify
 from workflows.redrives import Delivered, Ended, FailedAgain, Nothing, Refused, carry_out
 
-_INPUTS: tuple[tuple[str, type[MoveInput]], ...] = (
-    (names.ACKNOWLEDGE, AcknowledgeInput),
-    (names.ASSIGN, AssignInput),
-    (names.SNOOZE, SnoozeInput),
-    (names.COMMENT, CommentInput),
-    (names.REDRIVE, RedriveInput),
-    (names.DISCARD, DiscardInput),
-)
-_CHANGES: tuple[tuple[Move, Change], ...] = (
-    (Move.ACKNOWLEDGE, "acknowledged"),
-    (Move.SNOOZE, "snoozed"),
-    (Move.WAKE, "reopened"),
-    (Move.FAIL_AGAIN, "reopened"),
-    (Move.DISCARD, "closed"),
-    (Move.SUCCEED, "closed"),
-    (Move.SUPERSEDE, "closed"),
-    (Move.EXPIRE, "closed"),
-)
-_QUIET = frozenset({Move.ASSIGN, Move.SNOOZE, Move.COMMENT})  # the state stays, so nothing is upserted for it
 SELF = "holdfast"
 
 
@@ -83,7 +65,7 @@ class DeadLetter:
         if self._unreadable is not None:
             raise await dead_letter(records.of_unreadable(self._unreadable, facts()))
         case = self._opened
-        missing = _missing(case.record)
+        missing = missing_attributes(case.record)
         if missing:
             calls.mark(missing=missing)
         self._reports = calls.patched(policies.CASES_REPORT)
@@ -263,7 +245,7 @@ class DeadLetter:
     @workflow.update(name=names.REDRIVE)
     async def redrive(self, raw: RawValue = NOTHING) -> CaseView:
         """Try again; the answer names the new delivery and does not wait for its outcome."""
-        given, case = _input(RedriveInput, raw), self._opened
+        given, case = given_as(RedriveInput, raw), self._opened
         if self._is_repeated():
             return case.answer()
         wanted = self._begin(case, given)
@@ -287,12 +269,9 @@ class DeadLetter:
             if name in {names.RECOVERED, names.SUPERSEDED}:
                 self._seen(name, raw)
                 return
-            model = next((model for known, model in _INPUTS if known == name), None)
-            if model is None:
-                known = ", ".join(known for known, _ in _INPUTS)
-                raise ApplicationError(f"there is no such signal; there are {known}")
+            model = model_of(name)
             self._may(Move(name), model, raw)
-            self._apply(_input(model, raw))
+            self._apply(given_as(model, raw))
         except ApplicationError as error:
             self._note(self._case, Move.REFUSE, "signal", f"{name}: {error.message}")
 
@@ -300,11 +279,11 @@ class DeadLetter:
         """Take what the watch of the trigger saw."""
         case = self._opened
         if name == names.RECOVERED:
-            seen = _input(RecoveredInput, raw)
+            seen = given_as(RecoveredInput, raw)
             if case.wanted is None and case.redrives_on_recovery(seen.at):
                 self._automatic(case, f"because {seen.delivery} was delivered")
             return
-        newer = _input(SupersededInput, raw)
+        newer = given_as(SupersededInput, raw)
         if case.record.handling.resolve_on_newer and case.state in WAITING:
             self._move(case, Move.SUPERSEDE, SELF, f"a newer event of the same key was delivered by {newer.delivery}")
 
@@ -318,23 +297,14 @@ class DeadLetter:
 
     def _may(self, move: Move, model: type[MoveInput], raw: RawValue) -> None:
         """Refuse what is wrong or illegal; an Update that was done in an earlier run passes, and changes nothing."""
-        given = _input(model, raw)
+        given = given_as(model, raw)
         if self._is_repeated():
             return
         self._check(move)
-        record = self._opened.record
-        if isinstance(given, RedriveInput) and given.body is None:
-            if not (record.envelope or record.raw_base64 or record.tick):
-                raise _invalid("there is nothing to send again; give a `body`")
-        elif isinstance(given, SnoozeInput):
-            end = snooze_end(given, facts().at)
-            if end <= facts().at:
-                raise _invalid(f"until: {end.isoformat()} is in the past")
-            if end - facts().at > policies.LONGEST_SNOOZE:
-                raise _invalid("until: at most 366 days from now")
+        verify(given, self._opened.record, facts().at)
 
     def _do(self, model: type[MoveInput], raw: RawValue) -> CaseView:
-        given = _input(model, raw)
+        given = given_as(model, raw)
         if not self._is_repeated():
             self._apply(given)
             self._remember()
@@ -374,7 +344,7 @@ class DeadLetter:
         if case.closed:
             case.snoozed_until = None
         self._note(case, move, by, note)
-        change = next((change for one, change in _CHANGES if one == move), None)
+        change = change_of(move)
         if change is not None:
             self._tell(case, change, by)
 
@@ -384,7 +354,7 @@ class DeadLetter:
 
     def _note(self, case: Case, move: str, by: str, note: str) -> None:
         case.note(HistoryEntry(at=facts().at, by=by, move=move, note=note))
-        if move not in _QUIET:
+        if move not in QUIET:
             calls.mark(state=case.state)
         self._show()
 
@@ -404,29 +374,3 @@ class DeadLetter:
 def _is_wanted(case: Case, due: datetime) -> bool:
     """Whether the case has something to do before `due`."""
     return case.closed or case.wanted is not None or case.due != due or calls.crowded()
-
-
-def _input(model: type[Model], raw: RawValue) -> Model:
-    """Read what a person sent. Raises ApplicationError `input.invalid`, which rejects the Update and no more."""
-    given = read_or_default(model, raw)
-    if isinstance(given, Unreadable):
-        raise _invalid(given.reason)
-    return given
-
-
-def _invalid(reason: str) -> ApplicationError:
-    return ApplicationError(reason, type=ErrorCode.INPUT_INVALID, non_retryable=True)
-
-
-def _missing(record: DeadLetterRecord) -> dict[str, str]:
-    """Return the search attributes that whoever started this case did not set."""
-    wanted = {
-        names.SA_SOURCE: record.source,
-        names.SA_EVENT_ID: record.event_id,
-        names.SA_EVENT_TYPE: record.event_type,
-        names.SA_TRIGGER: record.trigger,
-        names.SA_ERROR: record.code,
-        names.SA_STATE: CaseState.OPEN,
-    }
-    present = {pair.key.name for pair in workflow.info().typed_search_attributes}
-    return {name: value for name, value in wanted.items() if value and name not in present}

@@ -130,19 +130,18 @@ async def _print_cases(
 ) -> tuple[int, Cursor | None]:
     """Print each as it comes; return how many, and where to go on if the limit ended it."""
     where, start, limit = which
-    shown, out = 0, console()
+    shown, out, place = 0, console(), None
     found = case_list.each_case(client, wanted, where=where, start=start)
     async with contextlib.aclosing(found):  # type: ignore[type-var]
-        async for summary, place in found:
+        async for summary, behind in found:
             if as_json:
                 sys.stdout.write(("[\n" if shown == 0 else ",\n") + json_line(summary.plain()))
             else:
                 _print_line(out, summary)
             shown += 1
             if shown == limit:
+                place = behind
                 break
-        else:
-            place = None
     if as_json:
         sys.stdout.write("[]\n" if shown == 0 else "\n]\n")
     return shown, place

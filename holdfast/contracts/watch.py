@@ -1,4 +1,4 @@
-"""Payloads of `CaseWatch`, which watches one trigger for the cases that wait for its recovery, and of its activities."""
+"""Payloads of `CaseWatch`, which watches one trigger for cases that wait for its recovery, and of its activities."""
 
 from typing import Literal
 
