@@ -114,6 +114,16 @@ async def test_a_redrive_can_go_by_another_trigger_whose_filter_is_not_asked(sta
     assert stack.sink.calls == []  # it logs
 
 
+async def test_an_edit_that_the_filter_does_not_want_is_refused_and_resolves_nothing(stack: Stack) -> None:
+    """A slip in an edited body must not close the case with nothing delivered; naming the trigger overrules."""
+    handle = await open_case(stack, record(stack, 120).model_copy(update={"trigger": "picky"}))
+    error = await refused(handle, names.REDRIVE, {"body": '{"n": 3}'})
+    assert (error.type, "does not want the edited event" in error.message) == ("case.refused", True)
+    assert (await seen(handle)).state == "open"
+    await move(handle, names.REDRIVE, {"body": '{"n": 3}', "trigger": "picky"})
+    assert (await closed(handle)).state == "resolved"
+
+
 async def test_a_redrive_as_recorded_repeats_the_action_that_failed(stack: Stack) -> None:
     """Though the trigger is configured otherwise now."""
     given = record(stack, 107).model_copy(update={"trigger": "picky"})
