@@ -103,7 +103,7 @@ def case(view: CaseView) -> str:
         lines.append(f"- trace: `{record.trace_id}`")
     lines += ["", *_attempts(record.attempts, record.attempt_count)]
     if view.redrive_log:
-        lines += ["Redrives:", "", *(_redrive(line) for line in view.redrive_log[-ROWS // 2 :]), ""]
+        lines += ["Redrives:", "", *(_redrive(line, record.trigger) for line in view.redrive_log[-ROWS // 2 :]), ""]
     elif view.failures:
         lines += ["Failed redrives:", "", *_log(view.failures), ""]
     if view.history:
@@ -137,10 +137,11 @@ def _next(view: CaseView) -> list[str]:
     return [f"{who}{nobody}Next: {'; '.join(steps) or 'somebody handles it'}."]
 
 
-def _redrive(line: RedriveLine) -> str:
+def _redrive(line: RedriveLine, trigger: str) -> str:
     """One redrive on one line: when, by whom, what was different, what came of it."""
     edited = f", edited body ({line.body_size} characters)" if line.body_size is not None else ""
-    how = ", as recorded" if line.config == "recorded" else f", trigger `{_line(line.trigger)}`" if line.trigger else ""
+    other = f", by trigger `{_line(line.trigger)}`" if line.trigger not in {"", trigger} else ""
+    how = ", as recorded" if line.config == "recorded" else other
     why = f" `{line.code}`" if line.code else ""
     text = f": {_line(line.message)}" if line.message else ""
     where = f" `{_line(line.delivery, 200)}`" if line.delivery else ""
