@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from activities.case_watch import Watches
 from activities.children import Children
 from activities.dead_letters import DeadLetters
 from activities.deliver import Deliver
@@ -13,7 +14,6 @@ from activities.http import HttpTarget, new_client
 from activities.nats import NatsTarget
 from activities.publish import Ticks
 from activities.redrive import Redrives
-from activities.watch import Watches
 from holdfast.bus.connect import Bus
 from holdfast.clock import SystemClock
 from holdfast.settings.file import LoadedConfig

@@ -24,6 +24,7 @@ from temporalio.workflow import (
 )
 
 from holdfast.contracts import names
+from holdfast.contracts.case_watch import LookInput, LookResult, WatchTriggerInput
 from holdfast.contracts.dead_letter import (
     DeadLetterRecord,
     PrepareRedriveInput,
@@ -43,7 +44,6 @@ from holdfast.contracts.delivery import (
 )
 from holdfast.contracts.escalations import CaseNotice, ReportedCase
 from holdfast.contracts.scheduled import PublishTickInput, ScheduledResult
-from holdfast.contracts.watch import LookInput, LookResult, WatchTriggerInput
 from holdfast.domain.actions import WorkflowAction
 from holdfast.domain.events import Envelope
 from holdfast.domain.retry import RetryPolicy

@@ -9,11 +9,11 @@ from typing import Any
 
 from holdfast import ids
 from holdfast.contracts.attempts import failed
+from holdfast.contracts.case_watch import WatchEntry
 from holdfast.contracts.dead_letter import CarriedCase, CaseView, DeadLetterRecord
 from holdfast.contracts.delivery import Attempt
 from holdfast.contracts.escalations import CaseNotice, Change
 from holdfast.contracts.moves import HistoryEntry, RedriveInput, RedriveLine, SnoozeInput
-from holdfast.contracts.watch import WatchEntry
 from holdfast.domain.deadletters import CLOSED, WAITING, CaseState
 from holdfast.errors import bounded
 

@@ -14,6 +14,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from holdfast.contracts import names
+from holdfast.contracts.case_watch import WatchTriggerInput
 from holdfast.contracts.dead_letter import CarriedCase, CaseView, DeadLetterRecord
 from holdfast.contracts.escalations import Change
 from holdfast.contracts.moves import (
@@ -28,7 +29,6 @@ from holdfast.contracts.moves import (
     SnoozeInput,
     SupersededInput,
 )
-from holdfast.contracts.watch import WatchTriggerInput
 from holdfast.domain.deadletters import WAITING, CaseState, Move, next_state
 from holdfast.errors import ErrorCode, RejectedInput
 from workflows import calls, narrate, policies, records

@@ -9,8 +9,8 @@ from temporalio import activity
 
 from activities.boundary import boundary
 from holdfast.contracts import names
-from holdfast.contracts.watch import LookInput, LookResult, WatchTriggerInput
-from holdfast.temporal.watch import enter, look
+from holdfast.contracts.case_watch import LookInput, LookResult, WatchTriggerInput
+from holdfast.temporal.case_watch import enter, look
 
 
 @dataclass(frozen=True, slots=True)

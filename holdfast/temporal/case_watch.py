@@ -13,8 +13,8 @@ from temporalio.common import SearchAttributeKey, WorkflowIDConflictPolicy, Work
 
 from holdfast import ids
 from holdfast.contracts import names
+from holdfast.contracts.case_watch import LookInput, LookResult, WatchEntry, WatchInput, WatchTriggerInput
 from holdfast.contracts.moves import RecoveredInput, SupersededInput
-from holdfast.contracts.watch import LookInput, LookResult, WatchEntry, WatchInput, WatchTriggerInput
 from holdfast.errors import ErrorCode, HoldfastError
 from holdfast.temporal.case_list import quoted
 from holdfast.temporal.connect import bounded_call, workflow_call

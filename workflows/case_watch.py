@@ -11,7 +11,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from holdfast.contracts import names
-from holdfast.contracts.watch import LookInput, WatchEntry, WatchInput
+from holdfast.contracts.case_watch import LookInput, WatchEntry, WatchInput
 from holdfast.errors import ErrorCode
 from workflows import calls, policies
 from workflows.escalate import facts
