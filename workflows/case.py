@@ -242,6 +242,8 @@ class Case:
         """Queue a report to the escalation that follows it, if one does."""
         if self.escalation == "":
             return
+        if change != "opened" and self.escalation is None and not self.notices:
+            self.notify("opened", "holdfast", at)  # an Update may come before the case's first step
         record = self.record
         self.notices.append(
             CaseNotice(

@@ -349,7 +349,7 @@ class DeadLetter:
             self._tell(case, change, by)
 
     def _tell(self, case: Case, change: Change, by: str) -> None:
-        if self._reports:
+        if calls.patched(policies.CASES_REPORT):  # an Update may come before `run` has asked
             case.notify(change, by, facts().at)
 
     def _note(self, case: Case, move: str, by: str, note: str) -> None:
