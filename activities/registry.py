@@ -12,6 +12,8 @@ from activities.http import HttpTarget, new_client
 from activities.nats import NatsTarget
 from activities.publish import Ticks
 from activities.redrive import Redrives
+from activities.stops import Stops
+from activities.watch import ScheduleWatcher
 from holdfast.bus.connect import Bus
 from holdfast.clock import SystemClock
 from holdfast.settings.file import LoadedConfig
@@ -28,13 +30,14 @@ def build(
     """
     clock = SystemClock()
     deliver = Deliver(HttpTarget(http or new_client(), secrets, clock), NatsTarget(bus), metrics, clock)
-    ticks = Ticks(bus, clock)
+    ticks = Ticks(bus, clock, metrics, Stops(bus, metrics, clock))
     redrives = Redrives(bus, loaded, ticks)
     children = Children(metrics, clock)
     return [
         deliver.deliver,
         DeadLetters(bus, metrics).record_dead_letter,
         ticks.publish_tick,
+        ScheduleWatcher(bus, metrics, clock).watch_schedules,
         redrives.prepare_redrive,
         redrives.republish,
         children.inspect_child,

@@ -6,7 +6,7 @@ A change to a command (its kind, its order, its id) breaks running workflows: gu
 import contextlib
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from temporalio import workflow
 from temporalio.common import (
@@ -40,6 +40,7 @@ from holdfast.contracts.delivery import (
     InspectChildResult,
     TerminateChildInput,
 )
+from holdfast.contracts.schedule_watch import WatchState
 from holdfast.contracts.scheduled import PublishTickInput, ScheduledResult
 from holdfast.domain.actions import WorkflowAction
 from holdfast.domain.events import Envelope
@@ -96,6 +97,23 @@ async def record_dead_letter(record: DeadLetterRecord) -> StoredDeadLetter:
 async def publish_tick(given: PublishTickInput) -> ScheduledResult:
     """Publish a schedule's event; tried for ever, its id makes that safe. Raises ActivityError where it cannot be."""
     return await _small(names.PUBLISH_TICK, given, ScheduledResult)
+
+
+async def watch_schedules(given: WatchState) -> WatchState:
+    """Look at every schedule once; tried for ever."""
+    done: WatchState = await workflow.execute_activity(
+        names.WATCH_SCHEDULES,
+        given,
+        result_type=WatchState,
+        start_to_close_timeout=policies.WATCH_CALL,
+        retry_policy=policies.FOR_EVER,
+    )
+    return done
+
+
+def go_on(state: WatchState) -> NoReturn:
+    """End this run and go on in a new one with `state`."""
+    workflow.continue_as_new(state)
 
 
 async def prepare_redrive(given: PrepareRedriveInput) -> PrepareRedriveResult:

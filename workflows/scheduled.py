@@ -13,9 +13,11 @@ from holdfast.contracts import names
 from holdfast.contracts.scheduled import PublishTickInput, ScheduledInput, ScheduledResult
 from workflows import calls, policies, records
 from workflows.escalate import dead_letter, facts
-from workflows.inputs import NOTHING, Unreadable, read
+from workflows.inputs import NOTHING, Unreadable, read_or_default
 from workflows.outcomes import activity_failed, is_cancellation
 
+MAX_SOURCE = 256  # characters of an event's source
+_SCHEDULE = SearchAttributeKey.for_keyword("TemporalScheduledById")
 _NOMINAL = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")  # set by Temporal on what a schedule starts
 
 
@@ -26,10 +28,15 @@ class ScheduledEvent:
     @workflow.run
     async def run(self, raw: RawValue = NOTHING) -> ScheduledResult:
         """Publish the tick's event. Fails with type `dead_lettered` where it cannot be written."""
-        given = read(ScheduledInput, raw)
+        given = read_or_default(ScheduledInput, raw)
         if isinstance(given, Unreadable):
             raise await dead_letter(records.of_unreadable(given, facts()))
-        tick = PublishTickInput(tick=given, nominal=_nominal(), workflow_id=workflow.info().workflow_id)
+        schedule_id = workflow.info().typed_search_attributes.get(_SCHEDULE) or ""
+        if not given.schedule:  # made by hand without saying: the schedule's own name is the source
+            given = given.model_copy(update={"schedule": (schedule_id or workflow.info().workflow_id)[:MAX_SOURCE]})
+        tick = PublishTickInput(
+            tick=given, nominal=_nominal(), workflow_id=workflow.info().workflow_id, schedule_id=schedule_id
+        )
         try:
             return await calls.publish_tick(tick)
         except ActivityError as error:

@@ -6,6 +6,8 @@ TASK_QUEUE = "holdfast"
 EVENT_DELIVERY = "EventDelivery"
 DEAD_LETTER = "DeadLetter"
 SCHEDULED_EVENT = "ScheduledEvent"
+SCHEDULE_WATCH = "ScheduleWatch"
+SCHEDULE_WATCH_ID = "holdfast/schedule-watch"
 
 # activities
 DELIVER = "deliver"
@@ -16,6 +18,7 @@ RECORD_DEAD_LETTER = "record_dead_letter"
 PREPARE_REDRIVE = "prepare_redrive"
 REPUBLISH = "republish"
 PUBLISH_TICK = "publish_tick"
+WATCH_SCHEDULES = "watch_schedules"
 
 # updates and queries of a case
 ACKNOWLEDGE = "acknowledge"
@@ -38,4 +41,6 @@ STATE_DELIVERED = "delivered"  # set only where it was retrying before: the firs
 
 # memo of the schedules that Holdfast owns
 MEMO_OWNER = "holdfast"
-MEMO_HASH = "holdfast-hash"
+# memo of their action, which, unlike the schedule's own, can be changed
+MEMO_MAX_RUNS = "holdfast-max-runs"  # the number that the remaining runs were counted from
+MEMO_COUNTED_SINCE = "holdfast-counted-since"  # stop_when counts ticks after this time
