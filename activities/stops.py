@@ -7,13 +7,10 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from temporalio.api.schedule.v1 import Schedule as RawSchedule
-from temporalio.client import Client, ScheduleDescription
-
 from holdfast import ids
 from holdfast.bus.connect import Bus
 from holdfast.bus.publish import publish_dead_letter
-from holdfast.clock import Clock, rfc3339
+from holdfast.clock import Clock
 from holdfast.contracts import names
 from holdfast.contracts.dead_letter import DeadLetterRecord
 from holdfast.contracts.scheduled import PublishTickInput, tick_event_id
@@ -21,7 +18,8 @@ from holdfast.domain.deadletters import Stage
 from holdfast.domain.expressions import TICKS, Absent, Failed, Found
 from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput
 from holdfast.telemetry.metrics import Metrics
-from holdfast.temporal.schedule_calls import Edit, change, describe
+from holdfast.temporal.connect import TemporalClient
+from holdfast.temporal.schedule_calls import describe, stop
 from holdfast.temporal.schedule_facts import action_memo
 from holdfast.temporal.tick_outcomes import TickOutcomes, tick_outcomes
 
@@ -39,7 +37,7 @@ class Stops:
     metrics: Metrics
     clock: Clock
 
-    async def stop(self, client: Client, given: PublishTickInput) -> str:
+    async def stop(self, client: TemporalClient, given: PublishTickInput) -> str:
         """Return why this tick is held back, its schedule paused by then; or nothing where it may go on.
 
         Raises PermanentFailure `filter.failed` where the expression cannot be worked out; Unavailable.
@@ -59,24 +57,11 @@ class Stops:
             return ""
         note = f"{mark}{expression} ({counted.failed} failed, {counted.succeeded} succeeded)"
         await publish_dead_letter(self.bus, self._record(given, note), timeout=TIMEOUT)
-        await change(client, given.schedule_id, self._pausing(client, note))
+        await stop(client, given.schedule_id, note, self.clock.now())
         self.metrics.dead_lettered("", Stage.SCHEDULE, ErrorCode.SCHEDULE_STOPPED)
         self.metrics.schedule_stopped(given.tick.schedule)
         log.error("schedules.stopped", extra={"schedule": given.tick.schedule, "reason": note})
         return note
-
-    def _pausing(self, client: Client, note: str) -> Edit:
-        since = rfc3339(self.clock.now())
-
-        async def edit(_: ScheduleDescription, schedule: RawSchedule) -> bool:
-            if schedule.state.paused and schedule.state.notes == note:
-                return False
-            schedule.state.paused, schedule.state.notes = True, note
-            (payload,) = await client.data_converter.encode([since])
-            schedule.action.start_workflow.memo.fields[names.MEMO_COUNTED_SINCE].CopyFrom(payload)
-            return True
-
-        return edit
 
     def _record(self, given: PublishTickInput, note: str) -> DeadLetterRecord:
         event_id = tick_event_id(given.nominal)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio import activity
-from temporalio.client import Client
 
 from activities.boundary import boundary
 from holdfast import ids
@@ -24,6 +23,7 @@ from holdfast.contracts.scheduled import tick_event_id
 from holdfast.domain.deadletters import Stage
 from holdfast.errors import ErrorCode
 from holdfast.telemetry.metrics import Metrics
+from holdfast.temporal.connect import TemporalClient
 from holdfast.temporal.missed_ticks import MissedTick, look, ticking_schedules
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class ScheduleWatcher:
         with boundary(never_give_up=True):
             return await self.watch(activity.client(), given)
 
-    async def watch(self, client: Client, given: WatchState) -> WatchState:
+    async def watch(self, client: TemporalClient, given: WatchState) -> WatchState:
         """Look once. Raises Unavailable."""
         now = self.clock.now()
         since = given.since or now

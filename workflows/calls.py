@@ -111,6 +111,11 @@ async def watch_schedules(given: WatchState) -> WatchState:
     return done
 
 
+def changed(patch: str) -> bool:
+    """Whether this run began after a change of the workflow's commands; a run from before replays as it was."""
+    return workflow.patched(patch)
+
+
 def go_on(state: WatchState) -> NoReturn:
     """End this run and go on in a new one with `state`."""
     workflow.continue_as_new(state)

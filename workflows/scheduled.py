@@ -11,6 +11,7 @@ from temporalio.exceptions import ActivityError
 
 from holdfast.contracts import names
 from holdfast.contracts.scheduled import PublishTickInput, ScheduledInput, ScheduledResult
+from holdfast.ids import NAME
 from workflows import calls, policies, records
 from workflows.escalate import dead_letter, facts
 from workflows.inputs import NOTHING, Unreadable, read_or_default
@@ -31,6 +32,9 @@ class ScheduledEvent:
         given = read_or_default(ScheduledInput, raw)
         if isinstance(given, Unreadable):
             raise await dead_letter(records.of_unreadable(given, facts()))
+        if not NAME.fullmatch(given.schedule) and not calls.changed("any-schedule-name"):
+            refused = Unreadable("not a ScheduledInput: schedule: not a name", "")
+            raise await dead_letter(records.of_unreadable(refused, facts()))
         schedule_id = workflow.info().typed_search_attributes.get(_SCHEDULE) or ""
         if not given.schedule:  # made by hand without saying: the schedule's own name is the source
             given = given.model_copy(update={"schedule": (schedule_id or workflow.info().workflow_id)[:MAX_SOURCE]})

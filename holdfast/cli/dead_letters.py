@@ -1,8 +1,6 @@
 """`holdfast dead-letters`: what failed for good, and what is done about it. Flow: visibility → **case** → Update."""
 
 import asyncio
-import getpass
-import platform
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -15,6 +13,7 @@ from holdfast.cli.case_page import case_page
 from holdfast.cli.clients import open_temporal, workflow_link
 from holdfast.cli.options import ConfigOption, DataDirOption, JsonOption
 from holdfast.cli.output import console, show_json
+from holdfast.cli.person import me
 from holdfast.clock import rfc3339
 from holdfast.contracts.dead_letter import AcknowledgeInput, CaseView, DiscardInput, RedriveInput
 from holdfast.domain.deadletters import CaseState, Move, next_state
@@ -106,7 +105,7 @@ def redrive(  # noqa: PLR0913, PLR0917 - one parameter per option
     The receiver sees a new Idempotency-Key. If it fails again the case opens again. With --wait the command ends when
     the redrive has: exit code 0 when it was delivered, 1 when it was not (yet).
     """
-    given = RedriveInput(by=by or _me(), reason=reason, body=_read(body))
+    given = RedriveInput(by=by or me(), reason=reason, body=_read(body))
     settings = load_settings(None, data_dir)
 
     async def act(client: Client) -> CaseView:
@@ -127,7 +126,7 @@ def acknowledge(
     as_json: JsonOption = False,
 ) -> None:
     """Say that you look after it, so that nobody else need."""
-    given = AcknowledgeInput(by=by or _me(), note=note)
+    given = AcknowledgeInput(by=by or me(), note=note)
     _on_case(
         load_settings(None, data_dir),
         lambda client: _move(client, dead_letter, Move.ACKNOWLEDGE, cases.acknowledge(client, dead_letter, given)),
@@ -146,7 +145,7 @@ def discard(
     """Give it up for good, with the reason. The record stays in the stream DEAD_LETTERS."""
     if not reason.strip():
         raise RejectedInput(ErrorCode.INPUT_INVALID, "--reason: say why it need not be delivered")
-    given = DiscardInput(by=by or _me(), reason=reason)
+    given = DiscardInput(by=by or me(), reason=reason)
     _on_case(
         load_settings(None, data_dir),
         lambda client: _move(client, dead_letter, Move.DISCARD, cases.discard(client, dead_letter, given)),
@@ -220,14 +219,6 @@ def _plain(case: CaseSummary) -> dict[str, Any]:
         "opened_at": rfc3339(case.opened_at),
         "closed_at": rfc3339(case.closed_at) if case.closed_at else None,
     }
-
-
-def _me() -> str:
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):
-        user = "unknown"
-    return f"{user}@{platform.node() or 'unknown'}"
 
 
 def _read(body: Path | None) -> str | None:

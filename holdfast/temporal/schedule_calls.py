@@ -19,6 +19,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from holdfast.clock import rfc3339
 from holdfast.contracts import names
 from holdfast.domain.occurrences import SECOND
 from holdfast.errors import ErrorCode, HoldfastError, RejectedInput, Unavailable
@@ -87,6 +88,20 @@ async def pause(client: Client, name: str, note: str) -> None:
     """Pause one schedule. Raises RejectedInput `not_found`; Unavailable."""
     await existing(client, name)
     await bounded_call(client.get_schedule_handle(name).pause(note=note[:MAX_NOTE]))
+
+
+async def stop(client: Client, name: str, note: str, since: datetime) -> None:
+    """Pause one schedule and, in the same change, let what ends after `since` be counted anew. Raises Unavailable."""
+
+    async def edit(_: ScheduleDescription, schedule: RawSchedule) -> bool:
+        if schedule.state.paused and schedule.state.notes == note:
+            return False
+        schedule.state.paused, schedule.state.notes = True, note
+        (payload,) = await client.data_converter.encode([rfc3339(since)])
+        schedule.action.start_workflow.memo.fields[names.MEMO_COUNTED_SINCE].CopyFrom(payload)
+        return True
+
+    await change(client, name, edit)
 
 
 async def resume(client: Client, name: str, note: str) -> None:

@@ -120,8 +120,8 @@ async def action_memo(client: Client, schedule: Schedule, key: str) -> Any:
 async def _facts(client: Client, schedule: Schedule) -> dict[str, str]:
     times, policy = from_temporal(schedule.spec), schedule.policy
     return {
-        "times": _listed(times.specs),
-        "exclude": _listed(times.exclude),
+        "times": listed_times(times.specs),
+        "exclude": listed_times(times.exclude),
         "timezone": times.zone.key,
         "start_at": rfc3339(times.start) if times.start else "",
         "end_at": rfc3339(times.end) if times.end else "",
@@ -166,7 +166,8 @@ async def read_tick(client: Client, action: ScheduleActionStartWorkflow) -> Sche
     return value if isinstance(value, ScheduledInput) else None
 
 
-def _listed(specs: tuple[Spec, ...] | tuple[Calendar, ...]) -> str:
+def listed_times(specs: tuple[Spec, ...] | tuple[Calendar, ...]) -> str:
+    """Return what it ticks on as one line, in an order that does not depend on how it was written."""
     return "; ".join(sorted(_told(spec) for spec in specs))
 
 

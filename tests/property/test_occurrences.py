@@ -1,7 +1,6 @@
 """The times that we work out are those that Temporal works out, for every form of schedule and around clock changes."""
 
 import uuid
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -23,7 +22,7 @@ ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asi
 
 
 @pytest.fixture
-async def client(temporal_server: servers.TemporalServer) -> AsyncIterator[Client]:
+async def client(temporal_server: servers.TemporalServer) -> Client:
     """A client of the session's Temporal."""
     return await connect(ProcessSettings(temporal_address=temporal_server.plan.address))
 

@@ -72,7 +72,7 @@ def test_every_error_is_reported_at_once_with_its_line(tmp_path: Path) -> None:
         ("  github:\n", "  Git Hub:\n", "not a name"),
         ("version: 1", "version: 2", "1"),
         ("  nightly:", "  github:", "same name"),
-        ('["0 3 * * *", "@daily"]', '["0 3 * *"]', "five fields"),
+        ('["0 3 * * *", "@daily"]', '["0 3 * *"]', "has 4 fields"),
         ("triggers:", "triggers: {}\ntriggers:", "not YAML"),
         ("version: 1", "version: [", "not YAML"),
     ],
