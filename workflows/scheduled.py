@@ -32,12 +32,13 @@ class ScheduledEvent:
         given = read_or_default(ScheduledInput, raw)
         if isinstance(given, Unreadable):
             raise await dead_letter(records.of_unreadable(given, facts()))
-        if not NAME.fullmatch(given.schedule) and not calls.changed("any-schedule-name"):
-            refused = Unreadable("not a ScheduledInput: schedule: not a name", "")
-            raise await dead_letter(records.of_unreadable(refused, facts()))
         schedule_id = workflow.info().typed_search_attributes.get(_SCHEDULE) or ""
         if not given.schedule:  # made by hand without saying: the schedule's own name is the source
-            given = given.model_copy(update={"schedule": (schedule_id or workflow.info().workflow_id)[:MAX_SOURCE]})
+            given = given.model_copy(update={"schedule": schedule_id[:MAX_SOURCE]})
+        nameless = not given.schedule
+        if nameless or (not NAME.fullmatch(given.schedule) and not calls.changed("any-schedule-name")):
+            refused = Unreadable("not a ScheduledInput: schedule: no name, and no schedule started this", "")
+            raise await dead_letter(records.of_unreadable(refused, facts()))
         tick = PublishTickInput(
             tick=given, nominal=_nominal(), workflow_id=workflow.info().workflow_id, schedule_id=schedule_id
         )
