@@ -131,5 +131,41 @@ async def test_after_an_outage_each_tick_ran_once_or_is_named(scene: Scene) -> N
     assert len(await scene.missed()) == len(missed), "and named only once"
 
 
+async def test_ticks_given_up_while_the_bus_is_away_are_named(tmp_path: Path) -> None:
+    """With overlap skip one tick waits for the bus; those skipped meanwhile become dead letters, each once."""
+    with servers.nats(tmp_path) as nats, servers.temporal(tmp_path) as temporal:
+        settings = workers.settings_of(nats, temporal)
+        async with workers.fresh_bus(settings) as bus, workers.working(settings, tmp_path, YAML) as process:
+            await workers.ready(process)
+            scene = Scene(temporal, await connect(settings), bus)
+            await scene.look()
+            config = ScheduleConfig.model_validate({"every": "4s", "catch_up": "1h", "overlap": "skip"})
+            await apply(scene.client, {"beat": config})
+            handle = scene.client.get_schedule_handle("beat")
+            created = (await handle.describe()).info.created_at
+            await assert_eventually(lambda: _some(scene), within=30)
+            nats.kill()
+
+            async def skipped() -> bool:
+                return (await handle.describe()).info.num_actions_skipped_overlap >= 2
+
+            await assert_eventually(skipped, within=60)
+            nats.start()
+            back = datetime.now(UTC)
+
+            async def ticks_again() -> bool:
+                return nominal_time((await scene.events())[-1]) > back
+
+            await assert_eventually(ticks_again, within=90)
+            await scene.until(datetime.now(UTC) + timedelta(seconds=12))
+            await scene.look()
+            await scene.look()
+            missed, watched = await scene.missed(), scene.state.schedules["beat"].until
+            ran = [event for event in await scene.events() if nominal_time(event) <= watched]
+            due = [f"{at:%Y%m%dT%H%M%SZ}" for at in config.occurrences.between(created, watched, 1_000)]
+            assert sorted([*ran, *(one.event_id for one in missed)]) == due
+            assert {one.code for one in missed} == {"schedule.skipped"}
+
+
 async def _some(scene: Scene) -> bool:
     return len(await scene.events()) >= 2
