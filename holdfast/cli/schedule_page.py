@@ -14,7 +14,7 @@ from holdfast.temporal.schedule_views import ScheduleView
 from holdfast.temporal.schedules import Change, PlanEntry
 
 _ODD = {
-    "skipped": "does not exist that day and does not run",
+    "skipped": "does not run that day",
     "doubled": "comes twice that day and runs twice",
     "once": "comes twice that day and runs once",
     "shifted": "does not exist that day and runs later",

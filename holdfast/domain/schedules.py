@@ -123,8 +123,8 @@ class ScheduleConfig(BaseModel):
     )
     timezone: str = Field(
         default="UTC",
-        description="IANA time zone of cron, calendar and exclude. A local time that daylight saving skips does not"
-        " tick that day, one that it repeats ticks twice; UTC has neither.",
+        description="IANA time zone of cron, calendar and exclude. UTC has no daylight saving; for the others"
+        " `holdfast schedules plan` shows what it skips and doubles.",
     )
     overlap: Literal["skip", "buffer_one", "buffer_all", "cancel_other", "terminate_other", "allow_all"] = Field(
         default="skip",
