@@ -151,6 +151,7 @@ async def test_ticks_given_up_while_the_bus_is_away_are_named(tmp_path: Path) ->
 
             await assert_eventually(skipped, within=60)
             nats.start()
+            await bus.connected(timedelta(seconds=30))
             back = datetime.now(UTC)
 
             async def ticks_again() -> bool:
