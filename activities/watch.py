@@ -57,15 +57,23 @@ class ScheduleWatcher:
         seen: dict[str, Watched] = {}
         again_soon = False
         for name in await ticking_schedules(client, given.schedules):
-            found = await look(client, name, given.schedules.get(name), now=now, since=since)
+            before = given.schedules.get(name)
+            try:
+                found = await look(client, name, before, now=now, since=since)
+            except (KeyError, ValueError, OverflowError) as error:  # one that cannot be understood hides no other
+                log.exception("schedules.unwatchable", extra={"schedule": name, "reason": type(error).__name__})
+                if before is not None:
+                    seen[name] = before
+                continue
             if found is None:
                 continue
             await self._name(found.missed)
             if found.unclear:
-                before, after = given.schedules[name].until, found.watched.until
+                after = rfc3339(before.until) if before else ""
+                until = rfc3339(found.watched.until)
                 log.error(
                     "schedules.miscounted",
-                    extra={"schedule": name, "count": found.unclear, "after": rfc3339(before), "until": rfc3339(after)},
+                    extra={"schedule": name, "count": found.unclear, "after": after, "until": until},
                 )
             seen[name] = found.watched
             again_soon = again_soon or found.again_soon

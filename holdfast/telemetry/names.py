@@ -294,6 +294,9 @@ LOG_EVENTS = (
     ),
     LogEvent("schedules.stopped", "error", ("schedule", "reason"), "`stop_when` paused a schedule."),
     LogEvent("schedules.tick_unwanted", "info", ("schedule", "tick"), "`when` or `stop_when` kept a tick back."),
+    LogEvent(
+        "schedules.unwatchable", "error", ("schedule", "reason"), "A schedule whose times cannot be worked out here."
+    ),
     LogEvent("schedules.watch_failed", "warning", ("code", "reason"), "The watch could not be started; tried again."),
     LogEvent("schedules.applied", "info", ("schedule", "change"), "A schedule was made, changed or removed."),
     LogEvent("spool.began", "warning", ("events",), "The bus is away: events are kept in the outbox."),
