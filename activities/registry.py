@@ -14,6 +14,8 @@ from activities.http import HttpTarget, new_client
 from activities.nats import NatsTarget
 from activities.publish import Ticks
 from activities.redrive import Redrives
+from activities.stops import Stops
+from activities.watch import ScheduleWatcher
 from holdfast.bus.connect import Bus
 from holdfast.clock import SystemClock
 from holdfast.settings.file import LoadedConfig
@@ -30,7 +32,7 @@ def build(
     """
     clock = SystemClock()
     deliver = Deliver(HttpTarget(http or new_client(), secrets, clock), NatsTarget(bus), metrics, clock)
-    ticks = Ticks(bus, clock)
+    ticks = Ticks(bus, clock, metrics, Stops(bus, metrics, clock))
     redrives = Redrives(bus, loaded, ticks)
     watches = Watches()
     children = Children(metrics, clock)
@@ -38,6 +40,7 @@ def build(
         deliver.deliver,
         DeadLetters(bus, metrics).record_dead_letter,
         ticks.publish_tick,
+        ScheduleWatcher(bus, metrics, clock).watch_schedules,
         redrives.prepare_redrive,
         redrives.republish,
         Escalations().report_case,

@@ -97,3 +97,8 @@ def spooled_id(source: str, event_id: str) -> str:
 def foreign_id(workflow_id: str) -> str:
     """Dead letter id of a workflow whose input could not be read: it has no event to be named for."""
     return f"~workflow/{token(workflow_id)}"
+
+
+def tick_id(schedule: str, event_id: str) -> str:
+    """Dead letter id of a schedule's tick that was never published: named by when it was due."""
+    return f"~tick/{token(schedule)}/{token(event_id)}"

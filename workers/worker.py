@@ -40,6 +40,7 @@ from workers.janitor import Janitor
 from workers.replayer import WorkflowOptions
 from workers.sampler import sample
 from workers.settle import Dispatcher
+from workers.watch import keep_watch
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +142,7 @@ class WorkerProcess:
             _task(self._consumers["escalator"].run(gate.passable, self._repair(ESCALATOR))),
             _task(Janitor(self.bus, loaded.config.bus.streams.events).run()),
             _task(sample(self.bus, client, metrics)),
+            _task(keep_watch(client, gate)),
         ]
         polling = _task(self._poll(worker, gate))
         try:

@@ -43,6 +43,7 @@ from holdfast.contracts.delivery import (
     TerminateChildInput,
 )
 from holdfast.contracts.escalations import CaseNotice, ReportedCase
+from holdfast.contracts.schedule_watch import WatchState
 from holdfast.contracts.scheduled import PublishTickInput, ScheduledResult
 from holdfast.domain.actions import WorkflowAction
 from holdfast.domain.events import Envelope
@@ -99,6 +100,18 @@ async def record_dead_letter(record: DeadLetterRecord) -> StoredDeadLetter:
 async def publish_tick(given: PublishTickInput) -> ScheduledResult:
     """Publish a schedule's event; tried for ever, its id makes that safe. Raises ActivityError where it cannot be."""
     return await _small(names.PUBLISH_TICK, given, ScheduledResult)
+
+
+async def watch_schedules(given: WatchState) -> WatchState:
+    """Look at every schedule once; tried for ever."""
+    done: WatchState = await workflow.execute_activity(
+        names.WATCH_SCHEDULES,
+        given,
+        result_type=WatchState,
+        start_to_close_timeout=policies.WATCH_CALL,
+        retry_policy=policies.FOR_EVER,
+    )
+    return done
 
 
 async def prepare_redrive(given: PrepareRedriveInput) -> PrepareRedriveResult:

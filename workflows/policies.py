@@ -58,6 +58,11 @@ LOOK_HEARTBEAT = timedelta(seconds=30)
 REDRIVE_NUMBERS = 50  # ids to step over where an earlier case of the same dead letter already used them
 TASK_TIMEOUT = timedelta(seconds=30)  # of a delivery's workflow task: three times the longest local attempt
 
+WATCH_EVERY = timedelta(seconds=30)
+WATCH_SOON = timedelta(seconds=5)  # something is suspected, or not all of it was read
+WATCH_CALL = timedelta(minutes=2)  # one look at every schedule, a few milliseconds each
+WATCH_ROUNDS = 200  # looks per run; each is five events of history
+
 
 def attempt_timeout(action: Action) -> timedelta:
     """How long one attempt at `action` may take."""

@@ -7,6 +7,8 @@ EVENT_DELIVERY = "EventDelivery"
 DEAD_LETTER = "DeadLetter"
 SCHEDULED_EVENT = "ScheduledEvent"
 CASE_WATCH = "CaseWatch"
+SCHEDULE_WATCH = "ScheduleWatch"
+SCHEDULE_WATCH_ID = "holdfast/schedule-watch"
 
 # activities
 DELIVER = "deliver"
@@ -20,6 +22,7 @@ PUBLISH_TICK = "publish_tick"
 REPORT_CASE = "report_case"
 WATCH_TRIGGER = "watch_trigger"
 LOOK_AT_TRIGGER = "look_at_trigger"
+WATCH_SCHEDULES = "watch_schedules"
 
 # updates and signals of a case (each is both), and its query
 ACKNOWLEDGE = "acknowledge"
@@ -58,4 +61,6 @@ STATE_DELIVERED = "delivered"  # set only where it was retrying before: the firs
 
 # memo of the schedules that Holdfast owns
 MEMO_OWNER = "holdfast"
-MEMO_HASH = "holdfast-hash"
+# memo of their action, which, unlike the schedule's own, can be changed
+MEMO_MAX_RUNS = "holdfast-max-runs"  # the number that the remaining runs were counted from
+MEMO_COUNTED_SINCE = "holdfast-counted-since"  # stop_when counts ticks after this time

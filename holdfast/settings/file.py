@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from holdfast.domain.expressions import EVENT, TICK
+from holdfast.domain.expressions import EVENT, TICK, TICKS
 from holdfast.domain.intake import GatewayConfig
 from holdfast.domain.matching import CompiledTriggers, expressions
 from holdfast.domain.schedules import ScheduleConfig
@@ -252,6 +252,10 @@ def _expressions(config: HoldfastConfig) -> Iterator[_Finding]:
     for name, schedule in config.schedules.items():
         if schedule.event.data is not None:
             yield from _compiles(TICK, schedule.event.data, ("schedules", name, "event", "data"))
+        if schedule.when is not None:
+            yield from _compiles(TICK, schedule.when, ("schedules", name, "when"), {"BOOL", "DYN"})
+        if schedule.stop_when is not None:
+            yield from _compiles(TICKS, schedule.stop_when, ("schedules", name, "stop_when"), {"BOOL", "DYN"})
 
 
 def _compiles(

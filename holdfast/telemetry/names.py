@@ -172,6 +172,23 @@ END_TO_END = MetricName(
     "From the webhook's receipt to its delivery.",
     END_TO_END_BUCKETS,
 )
+TICKS = MetricName(
+    "holdfast.schedules.ticks",
+    "counter",
+    "{tick}",
+    ("schedule", "outcome"),
+    "Ticks of schedules: published, or unwanted (`when` was false, or `stop_when` true).",
+)
+TICKS_MISSED = MetricName(
+    "holdfast.schedules.missed",
+    "counter",
+    "{tick}",
+    ("schedule", "reason"),
+    "Ticks that never ran and were named as dead letters: missed (older than catch_up), skipped (overlap), lost.",
+)
+SCHEDULES_STOPPED = MetricName(
+    "holdfast.schedules.stopped", "counter", "{schedule}", ("schedule",), "Schedules that `stop_when` paused."
+)
 
 METRICS = (
     GATEWAY_REQUESTS,
@@ -195,6 +212,9 @@ METRICS = (
     ATTEMPTS,
     RETRIES,
     END_TO_END,
+    TICKS,
+    TICKS_MISSED,
+    SCHEDULES_STOPPED,
 )
 
 SPAN_RECEIVE = SpanName("webhook receive", "server", "The gateway takes one webhook in, to its answer.")
@@ -260,6 +280,24 @@ LOG_EVENTS = (
     LogEvent("request.rejected", "info", ("source", "code", "status", "reason"), "A request was not accepted."),
     LogEvent("sample.dead_letters_open", "debug", ("code",), "The count of open cases could not be read."),
     LogEvent("sample.queue_depth", "debug", ("code",), "The depth of the queue could not be read."),
+    LogEvent(
+        "schedules.tick_missed",
+        "error",
+        ("schedule", "tick", "code"),
+        "A tick never ran; its dead letter can be redriven, which publishes it late.",
+    ),
+    LogEvent(
+        "schedules.miscounted",
+        "error",
+        ("schedule", "count", "after", "until"),
+        "Temporal counted ticks as missed that cannot be told apart from those of a pause.",
+    ),
+    LogEvent("schedules.stopped", "error", ("schedule", "reason"), "`stop_when` paused a schedule."),
+    LogEvent("schedules.tick_unwanted", "info", ("schedule", "tick"), "`when` or `stop_when` kept a tick back."),
+    LogEvent(
+        "schedules.unwatchable", "error", ("schedule", "reason"), "A schedule whose times cannot be worked out here."
+    ),
+    LogEvent("schedules.watch_failed", "warning", ("code", "reason"), "The watch could not be started; tried again."),
     LogEvent("schedules.applied", "info", ("schedule", "change"), "A schedule was made, changed or removed."),
     LogEvent("spool.began", "warning", ("events",), "The bus is away: events are kept in the outbox."),
     LogEvent("spool.dead_lettered", "error", ("dead_letter", "code"), "The bus can never take an event of the outbox."),

@@ -132,6 +132,16 @@ def _case(
     return play
 
 
+async def _watch(stack: Stack, workflow_id: str) -> None:
+    handle = await stack.start(names.SCHEDULE_WATCH, {"again_soon": True}, workflow_id)
+
+    async def looked_twice() -> bool:
+        return (await durable.kinds(handle)).count("activity_task_completed") == 2
+
+    await assert_eventually(looked_twice, within=60)
+    await handle.terminate("recorded")
+
+
 async def _settled(handle: WorkflowHandle[Any, Any]) -> None:
     async def left() -> bool:
         view = await handle.query(names.CASE, result_type=CaseView)
@@ -184,6 +194,10 @@ SCENARIOS: dict[str, Scenario] = {
     "tick-published": _input(names.SCHEDULED_EVENT, {"schedule": "nightly", "data_expression": "tick.date"}),
     "tick-dead-lettered": _input(names.SCHEDULED_EVENT, {"schedule": "nightly", "data_expression": "tick.nope"}),
     "tick-unreadable": _input(names.SCHEDULED_EVENT, {"schedule": "NOT A NAME"}),
+    "tick-of-any-name": _input(names.SCHEDULED_EVENT, {"schedule": "Not A Name!", "timezone": "Europe/Berlin"}),
+    "tick-without-input": _input(names.SCHEDULED_EVENT, None),
+    "tick-unwanted": _input(names.SCHEDULED_EVENT, {"schedule": "nightly", "when": "tick.weekday == 'NEVER'"}),
+    "watch-looked-twice": _watch,
     "unknown-type": _input("NoSuchWorkflow", {"a": 1}),
 }
 

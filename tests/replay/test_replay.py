@@ -48,6 +48,7 @@ def test_the_recordings_hold_every_type_and_every_end() -> None:
         (names.DEAD_LETTER, "FAILED"),
         (names.SCHEDULED_EVENT, "COMPLETED"),
         (names.SCHEDULED_EVENT, "FAILED"),
+        (names.SCHEDULE_WATCH, "TERMINATED"),
         ("NoSuchWorkflow", "FAILED"),
     }
 
