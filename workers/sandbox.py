@@ -22,6 +22,8 @@ PASSED_THROUGH = (
     "workflows.escalate",
     "workflows.inputs",
     "workflows.narrate",
+    "workflows.narrate_escalation",
+    "workflows.notices",
     "workflows.outcomes",
     "workflows.policies",
     "workflows.records",

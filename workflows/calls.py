@@ -6,7 +6,7 @@ A change to a command (its kind, its order, its id) breaks running workflows: gu
 import contextlib
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from temporalio import workflow
 from temporalio.common import (
@@ -40,6 +40,8 @@ from holdfast.contracts.delivery import (
     InspectChildResult,
     TerminateChildInput,
 )
+from holdfast.contracts.escalation_runs import EscalationInput
+from holdfast.contracts.notifications import Notification, NotifyResult
 from holdfast.contracts.scheduled import PublishTickInput, ScheduledResult
 from holdfast.domain.actions import WorkflowAction
 from holdfast.domain.events import Envelope
@@ -131,6 +133,25 @@ async def count_run(given: CountRunInput) -> None:
         await workflow.execute_local_activity(
             names.COUNT_RUN, given, start_to_close_timeout=policies.SMALL_CALL, retry_policy=policies.ONCE
         )
+
+
+async def notify(given: Notification) -> NotifyResult:
+    """Tell one notifier; tried for some minutes. Raises ActivityError where it could not be told."""
+    result: NotifyResult = await workflow.execute_activity(
+        names.NOTIFY,
+        given,
+        result_type=NotifyResult,
+        start_to_close_timeout=policies.NOTIFY_ATTEMPT,
+        schedule_to_close_timeout=policies.NOTIFY_GIVE_UP,
+        retry_policy=policies.NOTIFY,
+        summary=f"{given.about}: {given.notifier}"[:200],
+    )
+    return result
+
+
+def renew(given: EscalationInput) -> NoReturn:
+    """Go on as a new run, with an empty history."""
+    workflow.continue_as_new(given)
 
 
 async def _small(activity: str, given: Any, result: type[Result]) -> Result:

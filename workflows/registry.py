@@ -2,7 +2,8 @@
 
 from workflows.dead_letter import DeadLetter
 from workflows.delivery import EventDelivery
+from workflows.escalation import Escalation
 from workflows.scheduled import ScheduledEvent
 from workflows.unknown import UnknownType
 
-WORKFLOWS: list[type] = [EventDelivery, DeadLetter, ScheduledEvent, UnknownType]
+WORKFLOWS: list[type] = [EventDelivery, DeadLetter, ScheduledEvent, Escalation, UnknownType]

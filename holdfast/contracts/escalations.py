@@ -34,7 +34,7 @@ class CaseNotice(BaseModel):
 
 
 class ReportedCase(BaseModel):
-    """Result of `report_case`: the escalation that follows this case; empty where none does, and no more is reported."""
+    """Result of `report_case`: the escalation that follows this case, to be named in all later reports; or none."""
 
     model_config = _FROZEN
 

@@ -6,6 +6,7 @@ TASK_QUEUE = "holdfast"
 EVENT_DELIVERY = "EventDelivery"
 DEAD_LETTER = "DeadLetter"
 SCHEDULED_EVENT = "ScheduledEvent"
+ESCALATION = "Escalation"
 
 # activities
 DELIVER = "deliver"
@@ -17,6 +18,7 @@ PREPARE_REDRIVE = "prepare_redrive"
 REPUBLISH = "republish"
 PUBLISH_TICK = "publish_tick"
 REPORT_CASE = "report_case"
+NOTIFY = "notify"
 
 # updates and queries of a case
 ACKNOWLEDGE = "acknowledge"
@@ -24,12 +26,18 @@ REDRIVE = "redrive"
 DISCARD = "discard"
 CASE = "case"
 
+# signal and query of an escalation; it also takes `acknowledge`, as Update and as signal
+REPORT = "report"
+SHOW_ESCALATION = "escalation"
+
 # search attributes, all Keyword: SQL visibility has ten Keyword slots per namespace, these take six
 SA_SOURCE = "HoldfastSource"
 SA_EVENT_ID = "HoldfastEventId"
 SA_EVENT_TYPE = "HoldfastEventType"
 SA_TRIGGER = "HoldfastTrigger"
-SA_STATE = "HoldfastState"  # deliveries: retrying, dead-lettered; cases: see domain/deadletters.py CaseState
+# deliveries: retrying, dead-lettered; cases: see domain/deadletters.py CaseState;
+# escalations: see workflows/notices.py
+SA_STATE = "HoldfastState"
 SA_ERROR = "HoldfastError"  # the code that made the dead letter
 SEARCH_ATTRIBUTES = (SA_SOURCE, SA_EVENT_ID, SA_EVENT_TYPE, SA_TRIGGER, SA_STATE, SA_ERROR)
 

@@ -11,9 +11,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from holdfast.domain.escalations import EscalationConfig
 from holdfast.domain.expressions import EVENT, TICK
 from holdfast.domain.intake import GatewayConfig
 from holdfast.domain.matching import CompiledTriggers, expressions
+from holdfast.domain.notifiers import NotifierConfig
 from holdfast.domain.schedules import ScheduleConfig
 from holdfast.domain.sources import SourceConfig
 from holdfast.domain.streams import BusConfig
@@ -33,8 +35,24 @@ class HoldfastConfig(BaseModel):
     sources: dict[str, SourceConfig] = Field(default_factory=dict, description="Who may send webhooks, by name.")
     triggers: dict[str, TriggerConfig] = Field(default_factory=dict, description="What is done with events, by name.")
     schedules: dict[str, ScheduleConfig] = Field(default_factory=dict, description="Events by the clock, by name.")
+    escalations: dict[str, EscalationConfig] = Field(
+        default_factory=dict,
+        description="Who is told of failures, by name. A list of tiers, or a mapping with `tiers` and more. The"
+        " one named `default` takes what names none.",
+    )
+    notifiers: dict[str, NotifierConfig] = Field(default_factory=dict, description="How people are told, by name.")
     gateway: GatewayConfig = Field(default=GatewayConfig(), description="How webhooks are taken in.")
     bus: BusConfig = Field(default=BusConfig(), description="NATS JetStream.")
+
+
+_SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("sources", SourceConfig),
+    ("triggers", TriggerConfig),
+    ("schedules", ScheduleConfig),
+    ("escalations", EscalationConfig),
+    ("notifiers", NotifierConfig),
+)
+"""Entries by name, each checked by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +106,13 @@ def _validate(tree: CommentedMap) -> tuple[HoldfastConfig, list[ConfigProblem]]:
     problems: list[ConfigProblem] = []
     sound: dict[str, dict[str, Any]] = {}
     whole = _plain(tree)
-    for section, model in (("sources", SourceConfig), ("triggers", TriggerConfig), ("schedules", ScheduleConfig)):
+    for section, model in _SECTIONS:
         sound[section] = {}
         for name, entry in _section(whole, section).items():
             try:
                 sound[section][name] = model.model_validate(entry)
             except ValidationError as error:
-                problems += [_problem(tree, e, (section, name)) for e in error.errors(include_url=False)]
+                problems += [_problem(tree, _at(entry, e), (section, name)) for e in error.errors(include_url=False)]
         if isinstance(whole.get(section), dict):
             whole[section] = {}
     try:
@@ -103,6 +121,13 @@ def _validate(tree: CommentedMap) -> tuple[HoldfastConfig, list[ConfigProblem]]:
         problems += [_problem(tree, e, ()) for e in error.errors(include_url=False)]
         frame = HoldfastConfig(version=1)
     return frame.model_copy(update=sound), problems
+
+
+def _at(entry: Any, error: Any) -> Any:
+    """Name the place as it stands in the file: an escalation may be the list of its tiers alone."""
+    if isinstance(entry, list) and error["loc"][:1] == ("tiers",):
+        return {**error, "loc": error["loc"][1:]}
+    return error
 
 
 def _section(tree: Any, section: str) -> dict[str, Any]:
@@ -204,12 +229,13 @@ _Finding = tuple[tuple[int | str, ...], str, str]
 
 def _cross_checks(config: HoldfastConfig) -> Iterator[_Finding]:
     """Find what no single field can know: names, references, expressions."""
-    for section in ("sources", "triggers", "schedules"):
+    for section, _ in _SECTIONS:
         for name in getattr(config, section):
             if not NAME.fullmatch(name):
                 yield (section, name), "not a name", "use a-z, 0-9, - and _, at most 63 characters"
     for name in config.schedules.keys() & config.sources.keys():
         yield ("schedules", name), "a source has the same name", "their events could not be told apart"
+    yield from _notified(config)
     yield from _routes(config)
     yield from _expressions(config)
 
@@ -229,6 +255,15 @@ def _trigger_checks(tree: CommentedMap) -> Iterator[_Finding]:
                 )
         if isinstance(when, str):
             yield from _compiles(EVENT, when, ("triggers", name, "when"), {"BOOL", "DYN"})
+
+
+def _notified(config: HoldfastConfig) -> Iterator[_Finding]:
+    for name, escalation in config.escalations.items():
+        for number, tier in enumerate(escalation.tiers):
+            for one in tier.notify:
+                if one not in config.notifiers:
+                    hint = _did_you_mean(one, list(config.notifiers)) or "declare it under `notifiers`"
+                    yield ("escalations", name, "tiers", number, "notify"), f"there is no notifier {one!r}", hint
 
 
 def _routes(config: HoldfastConfig) -> Iterator[_Finding]:
