@@ -51,6 +51,7 @@ class Escalations:
         if policy is None:
             return ReportedCase()
         workflow_id, begun = group_of(config, policy, given, at=given.at)
+        workflow_id = follower if follower.startswith(_PREFIX) else workflow_id  # the one that the case knows
         await escalations.begin(client, workflow_id, begun, given)
         return ReportedCase(escalation=workflow_id)
 

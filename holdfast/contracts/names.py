@@ -35,9 +35,7 @@ SA_SOURCE = "HoldfastSource"
 SA_EVENT_ID = "HoldfastEventId"
 SA_EVENT_TYPE = "HoldfastEventType"
 SA_TRIGGER = "HoldfastTrigger"
-# deliveries: retrying, dead-lettered; cases: see domain/deadletters.py CaseState;
-# escalations: see workflows/notices.py
-SA_STATE = "HoldfastState"
+SA_STATE = "HoldfastState"  # deliveries: retrying, dead-lettered; cases: see domain/deadletters.py CaseState
 SA_ERROR = "HoldfastError"  # the code that made the dead letter
 SEARCH_ATTRIBUTES = (SA_SOURCE, SA_EVENT_ID, SA_EVENT_TYPE, SA_TRIGGER, SA_STATE, SA_ERROR)
 

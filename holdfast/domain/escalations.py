@@ -88,8 +88,7 @@ class EscalationConfig(BaseModel):
     group_by: GroupBy = Field(
         default="trigger",
         description="Failures that are told as one, with a count: of one `trigger`; of one trigger and error `code`; of"
-        " one `source`; each `case` by itself; or all of this `escalation`. What has no trigger is grouped by source and"
-        " stage.",
+        " one `source`; each `case` by itself; or all of this `escalation`. What has no trigger: by source, stage.",
     )
     group_wait: Duration = Field(
         default=timedelta(0),
