@@ -30,7 +30,7 @@ from holdfast.domain.bodies import parse_json
 from holdfast.domain.events import Envelope, decode_envelope, pack_body
 from holdfast.domain.expressions import EVENT
 from holdfast.domain.matching import Matched, Passed, Undecidable
-from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput
+from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput, bounded
 from holdfast.settings.file import LoadedConfig
 
 TIMEOUT = timedelta(seconds=8)  # below the attempt's 10 s, so that the reason is ours
@@ -46,10 +46,16 @@ class Redrives:
 
     @activity.defn(name=names.PREPARE_REDRIVE)
     async def prepare_redrive(self, given: PrepareRedriveInput) -> PrepareRedriveResult:
-        """Decide anew. Fails for good where the event cannot be decided: the case opens again and says why."""
+        """Decide anew. Fails for good where the event cannot be decided: the case opens again and says why.
+
+        What was asked for and cannot be done is `refused`: nothing was tried, and the case stays as it was.
+        """
         with boundary():
             envelope = edited(given.record, given.body)
-            spec = self._decide(given.record, envelope)
+            try:
+                spec = self._decide(given, envelope)
+            except RejectedInput as error:
+                return PrepareRedriveResult(reason=error.message, refused=True)
             if isinstance(spec, str):
                 return PrepareRedriveResult(reason=spec)
             delivery = DeliveryInput(
@@ -74,16 +80,19 @@ class Redrives:
                 timeout=TIMEOUT,
             )
 
-    def _decide(self, record: DeadLetterRecord, envelope: Envelope) -> DeliverySpec | str:
-        """Return what to run; or, as text, why nothing is to be run."""
-        trigger = self.loaded.triggers.get(record.trigger)
+    def _decide(self, given: PrepareRedriveInput, envelope: Envelope) -> DeliverySpec | str:
+        """Return what to run; or, as text, why nothing is to be run. Raises RejectedInput for what cannot be done."""
+        record, name = given.record, given.trigger or given.record.trigger
+        trigger = self.loaded.triggers.get(name)
+        if given.config == "recorded" or (trigger is None and given.trigger is None):
+            return _recorded(given)
         if trigger is None:
-            if record.spec is None:
-                raise PermanentFailure(
-                    ErrorCode.NOT_FOUND, f"there is no trigger {record.trigger!r} any more, and nothing was recorded"
-                )
-            return record.spec
-        match trigger.verdict(EVENT.bind(event=envelope.view())):
+            known = ", ".join(sorted(self.loaded.config.triggers)) or "none"
+            raise RejectedInput(ErrorCode.NOT_FOUND, f"there is no trigger {name!r}; there are: {bounded(known, 300)}")
+        bound = EVENT.bind(event=envelope.view())
+        # a trigger that a person names is not asked whether it wants the event: its filter is for what comes by itself
+        decide = trigger.verdict if given.trigger is None else trigger.map
+        match decide(bound, subject=envelope.subject):
             case Matched(spec):
                 return spec
             case Passed(_, reason):
@@ -105,6 +114,25 @@ class Redrives:
                 update={"type": event.type, "subject": event.subject, "data": None, "data_expression": event.data}
             )
         return tick, nominal_time(record.event_id)
+
+
+def _recorded(given: PrepareRedriveInput) -> DeliverySpec:
+    """Return the action exactly as it failed."""
+    record, spec = given.record, given.record.spec
+    if spec is None:
+        if given.config == "recorded":
+            raise RejectedInput(ErrorCode.NOT_FOUND, "the dead letter holds no action; redrive it with the trigger")
+        raise PermanentFailure(
+            ErrorCode.NOT_FOUND, f"there is no trigger {record.trigger!r} any more, and nothing was recorded"
+        )
+    own_bytes = spec.action.kind in {"http", "nats"} and getattr(spec.action, "body", None) is None
+    if given.body is not None and not own_bytes:
+        raise RejectedInput(
+            ErrorCode.INPUT_INVALID,
+            "the recorded action was computed from the original body, so an edited body would change nothing;"
+            ' redrive with a trigger of the configuration: "trigger": "NAME"',
+        )
+    return spec
 
 
 def edited(record: DeadLetterRecord, body: str | None) -> Envelope:

@@ -14,6 +14,7 @@ from activities.nats import NatsTarget
 from activities.notify import Notify, Sender
 from activities.publish import Ticks
 from activities.redrive import Redrives
+from activities.watch import Watches
 from holdfast.bus.connect import Bus
 from holdfast.clock import SystemClock
 from holdfast.settings.file import LoadedConfig
@@ -43,6 +44,7 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
     deliver = Deliver(HttpTarget(http, secrets, clock), NatsTarget(bus), metrics, clock)
     ticks = Ticks(bus, clock)
     redrives = Redrives(bus, loaded, ticks)
+    watches = Watches()
     children = Children(metrics, clock)
     notify = Notify(Sender(loaded.config.notifiers, secrets, http, bus, clock), metrics, ui)
     return [
@@ -51,6 +53,8 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
         ticks.publish_tick,
         redrives.prepare_redrive,
         redrives.republish,
+        watches.watch_trigger,
+        watches.look_at_trigger,
         children.inspect_child,
         children.terminate_child,
         children.count_run,

@@ -28,6 +28,9 @@ class ErrorCode(StrEnum):
     CONFIG_INVALID = "config.invalid"
     INPUT_INVALID = "input.invalid"
     CASE_ILLEGAL_MOVE = "case.illegal_move"
+    CASE_CLOSED = "case.closed"
+    CASE_REDRIVING = "case.redriving"
+    CASE_REFUSED = "case.refused"
     NOT_FOUND = "not_found"
     # a dependency is away, or the outcome is unknown
     BUS_UNAVAILABLE = "bus.unavailable"

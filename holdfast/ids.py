@@ -70,9 +70,19 @@ def redrive_id(delivery: str, number: int) -> str:
     return f"{delivery}:r{number}"
 
 
+def is_redrive(workflow_id: str) -> bool:
+    """Whether a delivery's workflow id is that of a redrive."""
+    return ":r" in workflow_id  # `:` stands in no token
+
+
 def case_id(dead_letter_id: str) -> str:
     """Workflow id of the case for a dead letter."""
     return f"dead-letter/{dead_letter_id}"
+
+
+def watch_id(trigger: str) -> str:
+    """Workflow id of the watch over the cases of one trigger."""
+    return f"case-watch/{token(trigger)}"
 
 
 def stray_id(stream: str, sequence: int) -> str:

@@ -13,9 +13,9 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from holdfast.contracts import names
-from holdfast.contracts.dead_letter import AcknowledgeInput
 from holdfast.contracts.escalation_runs import EscalationInput, EscalationView, Snapshot
 from holdfast.contracts.escalations import CaseNotice
+from holdfast.contracts.moves import AcknowledgeInput
 from holdfast.contracts.notifications import About, Notification
 from holdfast.domain import timeline
 from holdfast.domain.casebook import Casebook

@@ -33,6 +33,10 @@ NATS_TIMEOUT = timedelta(seconds=5)
 LOG_TIMEOUT = timedelta(seconds=2)
 SMALL_CALL = timedelta(seconds=10)  # one publish, one describe: what takes longer is hung
 
+# patches: what running cases of an earlier version do not do
+CASES_REPORT = "cases-report"
+CASES_GO_ON = "cases-go-on"
+
 FOR_EVER = TemporalRetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30)
 )
@@ -54,6 +58,12 @@ NOTIFY = TemporalRetryPolicy(
 )
 
 REDRIVE_ANSWER = timedelta(seconds=8)  # how long an Update waits for its redrive to be started; a CLI waits longer
+LONGEST_SNOOZE = timedelta(days=366)
+REPORT_FOR = timedelta(hours=1)  # an escalation that cannot be told for so long is given up; the case lives on
+LOOK_FIRST = timedelta(minutes=1)  # between looks at a trigger that delivers, or whose cases just failed
+LOOK_LAST = timedelta(minutes=5)  # between looks at one that stays silent
+LONGEST_LOOK = timedelta(hours=1)  # a look that releases thousands of cases at its rate
+LOOK_HEARTBEAT = timedelta(seconds=30)
 REDRIVE_NUMBERS = 50  # ids to step over where an earlier case of the same dead letter already used them
 TASK_TIMEOUT = timedelta(seconds=30)  # of a delivery's workflow task: three times the longest local attempt
 

@@ -5,5 +5,6 @@ from workflows.delivery import EventDelivery
 from workflows.escalation import Escalation
 from workflows.scheduled import ScheduledEvent
 from workflows.unknown import UnknownType
+from workflows.watch import CaseWatch
 
-WORKFLOWS: list[type] = [EventDelivery, DeadLetter, ScheduledEvent, Escalation, UnknownType]
+WORKFLOWS: list[type] = [EventDelivery, DeadLetter, ScheduledEvent, CaseWatch, Escalation, UnknownType]

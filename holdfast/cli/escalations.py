@@ -13,8 +13,8 @@ from holdfast.cli.options import DataDirOption, JsonOption
 from holdfast.cli.output import console, show_json
 from holdfast.cli.people import me
 from holdfast.clock import rfc3339
-from holdfast.contracts.dead_letter import AcknowledgeInput
 from holdfast.contracts.escalation_runs import EscalationView
+from holdfast.contracts.moves import AcknowledgeInput
 from holdfast.settings.process import ProcessSettings
 from holdfast.settings.runtime import load_settings
 from holdfast.temporal import escalations

@@ -34,7 +34,7 @@ class CaseNotice(BaseModel):
 
 
 class ReportedCase(BaseModel):
-    """Result of `report_case`: the escalation that follows this case, to be named in all later reports; or none."""
+    """Result of `report_case`: the escalation that follows this case; empty: none does, and no more is reported."""
 
     model_config = _FROZEN
 

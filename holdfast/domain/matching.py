@@ -12,7 +12,7 @@ from holdfast.domain.actions import Action, DeliverySpec, HttpAction, LogAction,
 from holdfast.domain.deadletters import Stage
 from holdfast.domain.events import Envelope
 from holdfast.domain.expressions import EVENT, Absent, Bound, Failed, Found
-from holdfast.domain.triggers import RunConfig, TriggerConfig
+from holdfast.domain.triggers import DeadLetterConfig, RunConfig, TriggerConfig
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.ids import sha256_hex
 
@@ -40,6 +40,7 @@ class Undecidable:
     trigger_hash: str
     code: ErrorCode
     reason: str
+    dead_letter: DeadLetterConfig
     stage: Stage = Stage.FILTER
 
 
@@ -61,8 +62,8 @@ class CompiledTrigger:
             )
         self._mapped = {source: EVENT.compile(source) for source in expressions(config.run)}
 
-    def verdict(self, bound: Bound) -> Verdict:
-        """Decide for one bound event."""
+    def verdict(self, bound: Bound, *, subject: str | None = None) -> Verdict:
+        """Decide for one bound event; `subject` is the event's."""
         if self._when is not None:
             result = self._when.evaluate(bound)
             match result:
@@ -76,10 +77,10 @@ class CompiledTrigger:
                     return self._undecidable(
                         ErrorCode.FILTER_FAILED, f"when: gave {type(value).__name__}, not true or false"
                     )
-        return self.map(bound)
+        return self.map(bound, subject=subject)
 
-    def map(self, bound: Bound) -> Matched | Undecidable:
-        """Resolve the action for one bound event, without asking the filter."""
+    def map(self, bound: Bound, *, subject: str | None = None) -> Matched | Undecidable:
+        """Resolve the action for one bound event, without asking the filter; `subject` is the event's."""
         try:
             action = self._action(self.config.run, bound)
         except _MappingError as error:
@@ -91,11 +92,12 @@ class CompiledTrigger:
                 action=action,
                 retry=self.config.retry,
                 dead_letter=self.config.dead_letter,
+                key=subject if self.config.dead_letter.resolve_on_newer else None,
             )
         )
 
     def _undecidable(self, code: ErrorCode, reason: str) -> Undecidable:
-        return Undecidable(self.name, self.hash, code, reason)
+        return Undecidable(self.name, self.hash, code, reason, self.config.dead_letter)
 
     def _action(self, run: RunConfig, bound: Bound) -> Action:
         if run.http is not None:
@@ -141,7 +143,7 @@ class CompiledTriggers:
         if not listening:
             return ()
         bound = EVENT.bind(event=envelope.view())
-        return tuple(trigger.verdict(bound) for trigger in listening)
+        return tuple(trigger.verdict(bound, subject=envelope.subject) for trigger in listening)
 
 
 class _MappingError(Exception):

@@ -264,6 +264,11 @@ def _notified(config: HoldfastConfig) -> Iterator[_Finding]:
                 if one not in config.notifiers:
                     hint = _did_you_mean(one, list(config.notifiers)) or "declare it under `notifiers`"
                     yield ("escalations", name, "tiers", number, "notify"), f"there is no notifier {one!r}", hint
+    for name, trigger in config.triggers.items():
+        wanted = trigger.dead_letter.escalation
+        if wanted is not None and wanted not in config.escalations:
+            hint = _did_you_mean(wanted, list(config.escalations)) or "declare it under `escalations`"
+            yield ("triggers", name, "dead_letter", "escalation"), f"there is no escalation {wanted!r}", hint
 
 
 def _routes(config: HoldfastConfig) -> Iterator[_Finding]:

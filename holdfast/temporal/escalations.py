@@ -18,9 +18,9 @@ from temporalio.exceptions import ApplicationError
 
 from holdfast import ids
 from holdfast.contracts import names
-from holdfast.contracts.dead_letter import AcknowledgeInput
 from holdfast.contracts.escalation_runs import EscalationInput, EscalationView
 from holdfast.contracts.escalations import CaseNotice
+from holdfast.contracts.moves import AcknowledgeInput
 from holdfast.errors import ErrorCode, HoldfastError, RejectedInput, Unavailable, bounded
 from holdfast.temporal.connect import bounded_call, workflow_call
 

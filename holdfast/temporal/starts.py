@@ -30,6 +30,7 @@ _EVENT_TYPE = SearchAttributeKey.for_keyword(names.SA_EVENT_TYPE)
 _TRIGGER = SearchAttributeKey.for_keyword(names.SA_TRIGGER)
 _STATE = SearchAttributeKey.for_keyword(names.SA_STATE)
 _ERROR = SearchAttributeKey.for_keyword(names.SA_ERROR)
+_KEY = SearchAttributeKey.for_keyword(names.SA_KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,11 @@ async def start_delivery(client: Client, given: DeliveryInput) -> Started:
         id=ids.delivery_id(given.spec.trigger, event.source, event.id),
         request_eager_start=True,  # saves a round trip where a worker shares this process; nothing depends on it
         search_attributes=_attributes(
-            (_SOURCE, event.source), (_EVENT_ID, event.id), (_EVENT_TYPE, event.type), (_TRIGGER, given.spec.trigger)
+            (_SOURCE, event.source),
+            (_EVENT_ID, event.id),
+            (_EVENT_TYPE, event.type),
+            (_TRIGGER, given.spec.trigger),
+            (_KEY, given.spec.key or ""),
         ),
         static_summary=_line(f"{event.type} from {event.source}: {given.spec.action.target}"),
         static_details=_table(
@@ -79,6 +84,7 @@ async def start_case(client: Client, record: DeadLetterRecord) -> Started:
             (_TRIGGER, record.trigger),
             (_STATE, CaseState.OPEN),
             (_ERROR, record.code),
+            (_KEY, record.key),
         ),
         static_summary=_line(f"{record.code}: {record.event_type or 'message'} from {record.source or 'unknown'}"),
         static_details=_table(
