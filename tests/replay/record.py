@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from temporalio import workflow
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.client import Client, WorkflowContinuedAsNewError, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
@@ -161,7 +161,8 @@ def _group(*changes: Change, renew_after: int = 2_000) -> Scenario:
             else:
                 await escalations.report(stack.client, workflow_id, notice)
         assert first is not None
-        await stack.client.get_workflow_handle(workflow_id, run_id=first.run_id).result(follow_runs=False)
+        with contextlib.suppress(WorkflowContinuedAsNewError):
+            await stack.client.get_workflow_handle(workflow_id, run_id=first.run_id).result(follow_runs=False)
 
     return play
 
@@ -201,7 +202,9 @@ async def _record(stack: Stack, client: Client, name: str) -> None:
         return
     await SCENARIOS[name](stack, name)
     workflow_id = ids.case_id(name) if name.startswith("case-") and name != "case-unreadable" else name
-    history = await client.get_workflow_handle(workflow_id).fetch_history()
+    described = await client.get_workflow_handle(workflow_id).describe()
+    first = described.raw_description.workflow_execution_info.first_run_id
+    history = await client.get_workflow_handle(workflow_id, run_id=first).fetch_history()
     file.write_text(_anonymous(history.to_json()) + "\n", encoding="utf-8")
 
 
