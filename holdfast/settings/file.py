@@ -112,7 +112,7 @@ def _validate(tree: CommentedMap) -> tuple[HoldfastConfig, list[ConfigProblem]]:
             try:
                 sound[section][name] = model.model_validate(entry)
             except ValidationError as error:
-                problems += [_problem(tree, _at(entry, e), (section, name)) for e in error.errors(include_url=False)]
+                problems += [_problem(tree, e, (section, name)) for e in error.errors(include_url=False)]
         if isinstance(whole.get(section), dict):
             whole[section] = {}
     try:
@@ -121,13 +121,6 @@ def _validate(tree: CommentedMap) -> tuple[HoldfastConfig, list[ConfigProblem]]:
         problems += [_problem(tree, e, ()) for e in error.errors(include_url=False)]
         frame = HoldfastConfig(version=1)
     return frame.model_copy(update=sound), problems
-
-
-def _at(entry: Any, error: Any) -> Any:
-    """Name the place as it stands in the file: an escalation may be the list of its tiers alone."""
-    if isinstance(entry, list) and error["loc"][:1] == ("tiers",):
-        return {**error, "loc": error["loc"][1:]}
-    return error
 
 
 def _section(tree: Any, section: str) -> dict[str, Any]:
@@ -177,6 +170,8 @@ def _line(tree: Any, path: tuple[int | str, ...]) -> int:
                 line, node = node.lc.key(key)[0] + 1, node[key]
             elif isinstance(node, CommentedSeq) and isinstance(step, int):
                 line, node = node.lc.item(step)[0] + 1, node[step]
+            elif isinstance(node, CommentedSeq) and step == "tiers":
+                continue  # an escalation may be the list of its tiers alone
             else:
                 break
         except (StopIteration, IndexError, KeyError, TypeError):
@@ -205,7 +200,9 @@ def _known_keys(parents: tuple[int | str, ...]) -> list[str]:
         else:
             model = _inner(model)
         model = _without_none(model)
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return []
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _inner(annotation: Any) -> Any:

@@ -22,6 +22,7 @@ EXPOSED = {
     "holdfast_gateway_events_rejected_total",
     "holdfast_gateway_ingest_duration_seconds",
     "holdfast_gateway_requests_total",
+    "holdfast_notifications_total",
     "holdfast_queue_depth",
     "holdfast_spool_drained_total",
     "holdfast_spool_events",
@@ -142,4 +143,5 @@ def _used() -> Metrics:
     metrics.attempted("receipt", "delivered")
     metrics.delivered("receipt", 0.1)
     metrics.retried("receipt", "target.timeout")
+    metrics.notified("slack", "sent")
     return metrics
