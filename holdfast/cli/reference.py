@@ -74,6 +74,8 @@ def render_schema() -> str:
         tiers["quiet"]["items"],
         {"type": tiers["quiet"].pop("type"), "items": tiers["quiet"].pop("items")},
     ]
+    notifier = schema["properties"]["notifiers"]["additionalProperties"]
+    schema["properties"]["notifiers"]["additionalProperties"] = {"anyOf": [{"const": "log"}, notifier]}
     named = schema["properties"]["escalations"]["additionalProperties"]
     short = {"type": "array", "items": tiers["tiers"]["items"], "minItems": 1}
     schema["properties"]["escalations"]["additionalProperties"] = {"anyOf": [short, named]}
