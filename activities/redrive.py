@@ -95,6 +95,13 @@ class Redrives:
         match decide(bound, subject=envelope.subject):
             case Matched(spec):
                 return spec
+            case Passed(_, reason) if given.body is not None:
+                # resolved because of a slip in the edit: nobody who edits a body means that
+                raise RejectedInput(
+                    ErrorCode.INPUT_INVALID,
+                    f"trigger {name} does not want the edited event: {reason}; to deliver it all the same name the"
+                    f' trigger: "trigger": "{name}"',
+                )
             case Passed(_, reason):
                 return f"trigger {record.trigger} no longer wants this event: {reason}"
             case Undecidable(code=code, reason=reason):

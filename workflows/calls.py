@@ -306,8 +306,9 @@ def patched(change: str) -> bool:
 
 
 def crowded() -> bool:
-    """Whether the history is so long that the server asks for a new run."""
-    return workflow.info().is_continue_as_new_suggested()
+    """Whether the history is so long that it is time for a new run; the server asks for one by size."""
+    info = workflow.info()
+    return info.is_continue_as_new_suggested() or info.get_current_history_length() > policies.LONG_HISTORY
 
 
 def go_on(given: BaseModel) -> NoReturn:

@@ -59,6 +59,7 @@ NOTIFY = TemporalRetryPolicy(
 
 REDRIVE_ANSWER = timedelta(seconds=8)  # how long an Update waits for its redrive to be started; a CLI waits longer
 LONGEST_SNOOZE = timedelta(days=366)
+LONG_HISTORY = 2_000  # events; the server warns at 10,000 and ends a run at 51,200
 REPORT_FOR = timedelta(hours=1)  # an escalation that cannot be told for so long is given up; the case lives on
 LOOK_FIRST = timedelta(minutes=1)  # between looks at a trigger that delivers, or whose cases just failed
 LOOK_LAST = timedelta(minutes=5)  # between looks at one that stays silent

@@ -25,7 +25,7 @@ from holdfast.temporal.connect import bounded_call
 
 OPEN = f"WorkflowType = '{names.DEAD_LETTER}' AND ExecutionStatus = 'Running'"
 ALL = f"WorkflowType = '{names.DEAD_LETTER}'"
-PAGE = 500  # cases fetched at a time: some 300 KB
+PAGE = 1_000  # cases fetched at a time, the most that Temporal gives: some 600 KB
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from temporalio import workflow
-from temporalio.client import Client, WorkflowContinuedAsNewError, WorkflowFailureError, WorkflowHandle
+from temporalio.client import (
+    Client,
+    WorkflowContinuedAsNewError,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+)
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
@@ -28,6 +34,7 @@ from holdfast.domain.actions import WorkflowAction
 from holdfast.domain.deadletters import CaseState, Stage
 from holdfast.domain.escalations import EscalationConfig, TierConfig
 from holdfast.domain.retry import RetryPolicy
+from holdfast.domain.triggers import AutoRedrive, DeadLetterConfig
 from holdfast.embedded.sink import Reply
 from holdfast.temporal import escalations
 from tests import buses, durable, servers
@@ -93,7 +100,12 @@ def _input(kind: str, given: Any) -> Scenario:
     return play
 
 
-def _case(*moves: tuple[str, dict[str, Any]], statuses: tuple[int, ...] = (), raw: str | None = None) -> Scenario:
+def _case(
+    *moves: tuple[str, dict[str, Any]],
+    statuses: tuple[int, ...] = (),
+    raw: str | None = None,
+    policy: DeadLetterConfig | None = None,
+) -> Scenario:
     async def play(stack: Stack, workflow_id: str) -> None:
         stack.sink.script[f"/{workflow_id}"] = deque(Reply(status) for status in statuses)
         expire = timedelta(days=90) if moves else timedelta(seconds=1)
@@ -109,10 +121,17 @@ def _case(*moves: tuple[str, dict[str, Any]], statuses: tuple[int, ...] = (), ra
             envelope=given.envelope if raw is None else None,
             spec=given.spec,
             raw_base64=raw,
+            policy=policy,
         )
         handle = await stack.start(names.DEAD_LETTER, letter, ids.case_id(workflow_id))
         for name, content in moves:
-            view: CaseView = await handle.execute_update(name, content, result_type=CaseView)
+            if name.startswith("signal "):
+                await handle.signal(name.removeprefix("signal "), content)
+                continue
+            try:
+                view: CaseView = await handle.execute_update(name, content, result_type=CaseView)
+            except WorkflowUpdateFailedError:  # refused after it was accepted: part of the history
+                continue
             if name == names.REDRIVE:
                 with contextlib.suppress(WorkflowFailureError):
                     if raw is None:
@@ -185,6 +204,28 @@ SCENARIOS: dict[str, Scenario] = {
     "case-discarded": _case((names.DISCARD, {"by": "ana", "reason": "a test"})),
     "case-expired": _case(),
     "case-republished": _case((names.REDRIVE, {"by": "ana"}), raw="Z2FyYmFnZQ=="),
+    "case-handled-by-people": _case(
+        (names.ASSIGN, {"by": "ana", "to": "ben"}),
+        (names.COMMENT, {"by": "ana", "text": "yours"}),
+        (names.REDRIVE, {"by": "ben", "trigger": "nowhere"}),
+        (names.SNOOZE, {"by": "ben", "for": "1s"}),
+        (names.ACKNOWLEDGE, {"by": "ben"}),
+        (names.REDRIVE, {"by": "ben", "body": '{"n": 2}'}),
+        (f"signal {names.DISCARD}", {"by": "ben"}),
+        (f"signal {names.DISCARD}", {"by": "ben", "reason": "a test"}),
+        statuses=(404,),
+    ),
+    "case-redriven-by-itself": _case(
+        statuses=(404,), policy=DeadLetterConfig(auto_redrive=AutoRedrive(after=timedelta(seconds=1), factor=1.0))
+    ),
+    "case-snoozed-then-expired": _case(
+        (names.SNOOZE, {"by": "ben", "for": "1s"}), policy=DeadLetterConfig(expire_after=timedelta(seconds=2))
+    ),
+    "case-recovered": _case(
+        (f"signal {names.RECOVERED}", {"at": "2099-01-01T00:00:00Z", "delivery": "gone/shop/well"}),
+        policy=DeadLetterConfig(auto_redrive=AutoRedrive(when_recovered=True)),
+    ),
+    "watch-nobody": _input(names.CASE_WATCH, {"trigger": "nobody"}),
     "case-unreadable": _input(names.DEAD_LETTER, 7),
     "tick-published": _input(names.SCHEDULED_EVENT, {"schedule": "nightly", "data_expression": "tick.date"}),
     "tick-dead-lettered": _input(names.SCHEDULED_EVENT, {"schedule": "nightly", "data_expression": "tick.nope"}),
