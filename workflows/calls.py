@@ -43,6 +43,7 @@ from holdfast.contracts.delivery import (
     TerminateChildInput,
 )
 from holdfast.contracts.escalations import CaseNotice, ReportedCase
+from holdfast.contracts.notifications import Notification, NotifyResult
 from holdfast.contracts.schedule_watch import WatchState
 from holdfast.contracts.scheduled import PublishTickInput, ScheduledResult
 from holdfast.domain.actions import WorkflowAction
@@ -184,6 +185,20 @@ async def count_run(given: CountRunInput) -> None:
         await workflow.execute_local_activity(
             names.COUNT_RUN, given, start_to_close_timeout=policies.SMALL_CALL, retry_policy=policies.ONCE
         )
+
+
+async def notify(given: Notification) -> NotifyResult:
+    """Tell one notifier; tried for some minutes. Raises ActivityError where it could not be told."""
+    result: NotifyResult = await workflow.execute_activity(
+        names.NOTIFY,
+        given,
+        result_type=NotifyResult,
+        start_to_close_timeout=policies.NOTIFY_ATTEMPT,
+        schedule_to_close_timeout=policies.NOTIFY_GIVE_UP,
+        retry_policy=policies.NOTIFY,
+        summary=f"{given.about}: {given.notifier}"[:200],
+    )
+    return result
 
 
 async def _small(activity: str, given: Any, result: type[Result]) -> Result:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pydantic import ValidationError
 from temporalio.common import RetryPolicy as TemporalRetryPolicy
 
+from holdfast.contracts.notifications import NOTIFY_ATTEMPTS
 from holdfast.domain.actions import Action, HttpAction
 from holdfast.domain.retry import RetryPolicy
 
@@ -46,6 +47,15 @@ ONCE = TemporalRetryPolicy(maximum_attempts=1)
 INSPECT_FIRST = timedelta(seconds=5)  # a child that is picked up at once is never inspected
 INSPECT_AT_MOST_EVERY = timedelta(minutes=1)
 NOT_RUNNABLE_AFTER = 5  # failed attempts at a child's first workflow task; a deployment in progress mends itself sooner
+
+NOTIFY_ATTEMPT = timedelta(seconds=20)  # above every notifier's own timeout, so that the reason is ours
+NOTIFY_GIVE_UP = timedelta(minutes=15)  # also where the other side asks for longer waits; the next tier goes on then
+NOTIFY = TemporalRetryPolicy(
+    initial_interval=timedelta(seconds=2),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(minutes=1),
+    maximum_attempts=NOTIFY_ATTEMPTS,
+)
 
 REDRIVE_ANSWER = timedelta(seconds=8)  # how long an Update waits for its redrive to be started; a CLI waits longer
 LONGEST_SNOOZE = timedelta(days=366)

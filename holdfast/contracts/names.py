@@ -6,6 +6,7 @@ TASK_QUEUE = "holdfast"
 EVENT_DELIVERY = "EventDelivery"
 DEAD_LETTER = "DeadLetter"
 SCHEDULED_EVENT = "ScheduledEvent"
+ESCALATION = "Escalation"
 CASE_WATCH = "CaseWatch"
 SCHEDULE_WATCH = "ScheduleWatch"
 SCHEDULE_WATCH_ID = "holdfast/schedule-watch"
@@ -20,6 +21,7 @@ PREPARE_REDRIVE = "prepare_redrive"
 REPUBLISH = "republish"
 PUBLISH_TICK = "publish_tick"
 REPORT_CASE = "report_case"
+NOTIFY = "notify"
 WATCH_TRIGGER = "watch_trigger"
 LOOK_AT_TRIGGER = "look_at_trigger"
 WATCH_SCHEDULES = "watch_schedules"
@@ -34,6 +36,10 @@ DISCARD = "discard"
 RECOVERED = "recovered"  # signal: the watch of a trigger has seen that its target answers again
 SUPERSEDED = "superseded"  # signal: the watch of a trigger has seen a newer delivery of the same key
 CASE = "case"
+
+# signal and query of an escalation; it also takes `acknowledge`, as Update and as signal
+REPORT = "report"
+SHOW_ESCALATION = "escalation"
 
 # search attributes, all Keyword: SQL visibility has ten Keyword slots per namespace, these take eight
 SA_SOURCE = "HoldfastSource"

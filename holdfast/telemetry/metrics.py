@@ -56,6 +56,7 @@ class Metrics:
         self._spooled = self._tally(names.SPOOLED)
         self._spool_drained = self._tally(names.SPOOL_DRAINED)
         self._spool_rejected = self._tally(names.SPOOL_REJECTED)
+        self._notifications = self._tally(names.NOTIFICATIONS)
         self._ingest = self._histogram(names.GATEWAY_INGEST)
         self._end_to_end = self._histogram(names.END_TO_END)
         self._ticks = self._tally(names.TICKS)
@@ -150,6 +151,10 @@ class Metrics:
     def schedule_stopped(self, schedule: str) -> None:
         """Count one schedule that `stop_when` paused."""
         self._schedules_stopped.add(schedule)
+
+    def notified(self, kind: str, outcome: str) -> None:
+        """Count one attempt to tell people; `kind` is of the notifier, `outcome` sent, retried or failed."""
+        self._notifications.add(kind, outcome)
 
     def exposition(self) -> tuple[bytes, str]:
         """Return the body and the Content-Type of a Prometheus scrape."""

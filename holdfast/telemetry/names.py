@@ -189,6 +189,13 @@ TICKS_MISSED = MetricName(
 SCHEDULES_STOPPED = MetricName(
     "holdfast.schedules.stopped", "counter", "{schedule}", ("schedule",), "Schedules that `stop_when` paused."
 )
+NOTIFICATIONS = MetricName(
+    "holdfast.notifications",
+    "counter",
+    "{attempt}",
+    ("kind", "outcome"),
+    "Attempts to tell people of failures, by kind of notifier: sent, retried, or failed (given up).",
+)
 
 METRICS = (
     GATEWAY_REQUESTS,
@@ -215,6 +222,7 @@ METRICS = (
     TICKS,
     TICKS_MISSED,
     SCHEDULES_STOPPED,
+    NOTIFICATIONS,
 )
 
 SPAN_RECEIVE = SpanName("webhook receive", "server", "The gateway takes one webhook in, to its answer.")
@@ -254,6 +262,12 @@ LOG_EVENTS = (
     LogEvent("dispatcher.misconfigured", "error", ("reason",), "Nothing can be started until somebody mends it."),
     LogEvent("escalate.redelivered", "warning", ("dead_letter", "code", "reason"), "A case could not be started yet."),
     LogEvent("escalate.stray", "warning", ("sequence",), "A message in DEAD_LETTERS is no dead letter."),
+    LogEvent(
+        "escalation.unknown",
+        "warning",
+        ("escalation", "trigger", "case"),
+        "A trigger names an escalation that the configuration does not have; `default` takes it, where it exists.",
+    ),
     LogEvent("gate.still_shut", "warning", ("reason",), "Temporal is still away, for another reason."),
     LogEvent(
         "gate.turned", "warning", ("from", "to", "reason"), "The circuit breaker before Temporal: open, trial, shut."
@@ -275,6 +289,21 @@ LOG_EVENTS = (
     LogEvent("handshake.unsubscribed", "warning", ("source",), "Amazon SNS says that no more events will come."),
     LogEvent("janitor.failed", "info", ("code", "reason"), "A sweep failed; the next one tries again."),
     LogEvent("janitor.purged", "info", ("from", "to", "settled"), "Settled events made room."),
+    LogEvent(
+        "notification",
+        "warning",
+        ("about", "text", "escalation", "link"),
+        "What an escalation says through a notifier `log`, at that notifier's level.",
+    ),
+    LogEvent(
+        "notify.failed",
+        "error",
+        ("notifier", "about", "code", "reason"),
+        "A notifier could not be told, for good; the next tier does not wait where nobody of this one was told.",
+    ),
+    LogEvent(
+        "notify.retried", "warning", ("notifier", "about", "code", "reason"), "A notifier is told again in a moment."
+    ),
     LogEvent("request.abandoned", "info", ("source",), "The sender left before the answer."),
     LogEvent("request.failed", "error", ("source", "correlation_id"), "A bug; answered 500."),
     LogEvent("request.rejected", "info", ("source", "code", "status", "reason"), "A request was not accepted."),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from activities.watch import ScheduleWatcher
+from activities.schedule_watch import ScheduleWatcher
 from holdfast.bus.connect import Bus
 from holdfast.bus.streams import DEAD_LETTERS, EVENTS
 from holdfast.clock import SystemClock

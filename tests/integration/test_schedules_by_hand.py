@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from temporalio.client import ScheduleOverlapPolicy
 
-from activities.watch import ScheduleWatcher
+from activities.schedule_watch import ScheduleWatcher
 from holdfast.bus.streams import DEAD_LETTERS, EVENTS
 from holdfast.clock import SystemClock
 from holdfast.contracts import names

@@ -22,6 +22,7 @@ EXPOSED = {
     "holdfast_gateway_events_rejected_total",
     "holdfast_gateway_ingest_duration_seconds",
     "holdfast_gateway_requests_total",
+    "holdfast_notifications_total",
     "holdfast_queue_depth",
     "holdfast_schedules_missed_total",
     "holdfast_schedules_stopped_total",
@@ -148,4 +149,5 @@ def _used() -> Metrics:
     metrics.tick_missed("nightly", "missed")
     metrics.schedule_stopped("nightly")
     metrics.retried("receipt", "target.timeout")
+    metrics.notified("slack", "sent")
     return metrics
