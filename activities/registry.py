@@ -12,6 +12,7 @@ from activities.deliver import Deliver
 from activities.escalations import Escalations
 from activities.http import HttpTarget, new_client
 from activities.nats import NatsTarget
+from activities.operations import Operations
 from activities.publish import Ticks
 from activities.redrive import Redrives
 from holdfast.bus.connect import Bus
@@ -33,6 +34,7 @@ def build(
     ticks = Ticks(bus, clock)
     redrives = Redrives(bus, loaded, ticks)
     watches = Watches()
+    operations = Operations(bus, loaded, metrics, clock)
     children = Children(metrics, clock)
     return [
         deliver.deliver,
@@ -43,6 +45,8 @@ def build(
         Escalations().report_case,
         watches.watch_trigger,
         watches.look_at_trigger,
+        operations.survey_operation,
+        operations.advance_operation,
         children.inspect_child,
         children.terminate_child,
         children.count_run,

@@ -1,9 +1,10 @@
 """Every workflow that a Holdfast worker runs; the worker and the replayer take this list."""
 
+from workflows.bulk import BulkOperation, Replay
 from workflows.case_watch import CaseWatch
 from workflows.dead_letter import DeadLetter
 from workflows.delivery import EventDelivery
 from workflows.scheduled import ScheduledEvent
 from workflows.unknown import UnknownType
 
-WORKFLOWS: list[type] = [EventDelivery, DeadLetter, ScheduledEvent, CaseWatch, UnknownType]
+WORKFLOWS: list[type] = [EventDelivery, DeadLetter, ScheduledEvent, CaseWatch, BulkOperation, Replay, UnknownType]

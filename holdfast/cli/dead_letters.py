@@ -15,7 +15,7 @@ from temporalio.client import Client
 
 from holdfast.bus.retention import backlog_of
 from holdfast.bus.streams import ESCALATOR
-from holdfast.cli import case_moves
+from holdfast.cli import case_moves, case_settle
 from holdfast.cli.case_moves import IdArgument, on_case, with_client
 from holdfast.cli.clients import open_bus
 from holdfast.cli.options import ConfigOption, DataDirOption, JsonOption
@@ -31,12 +31,12 @@ from holdfast.temporal.case_list import CaseFilter, CaseSummary, Cursor, Where
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 for command in (
-    case_moves.acknowledge,
+    case_settle.acknowledge,
     case_moves.assign,
     case_moves.snooze,
     case_moves.comment,
-    case_moves.redrive,
-    case_moves.discard,
+    case_settle.redrive,
+    case_settle.discard,
 ):
     app.command()(command)
 
@@ -73,7 +73,7 @@ def list_cases(  # noqa: PLR0913, PLR0917 - one parameter per option
             "--where",
             metavar="CEL",
             help="Only those for which this holds: case.id, .state, .source, .event_id, .event_type, .trigger, .error,"
-            """ .assignee, .opened_at. Example: 'case.error.startsWith("target.") && case.assignee == ""'.""",
+            """ .assignee, .opened_at, .age. Example: 'case.error.startsWith("target.") && case.assignee == ""'.""",
         ),
     ] = None,
     everything: Annotated[

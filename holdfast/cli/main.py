@@ -25,6 +25,7 @@ COMMANDS = {
     "verify": "holdfast.cli.verify",
     "events": "holdfast.cli.events",
     "dead-letters": "holdfast.cli.dead_letters",
+    "bulk": "holdfast.cli.bulk",
     "schedules": "holdfast.cli.schedules",
     "demo": "holdfast.cli.demo",
     "version": "holdfast.cli.version",

@@ -7,6 +7,8 @@ EVENT_DELIVERY = "EventDelivery"
 DEAD_LETTER = "DeadLetter"
 SCHEDULED_EVENT = "ScheduledEvent"
 CASE_WATCH = "CaseWatch"
+BULK_OPERATION = "BulkOperation"
+REPLAY = "Replay"
 
 # activities
 DELIVER = "deliver"
@@ -20,6 +22,8 @@ PUBLISH_TICK = "publish_tick"
 REPORT_CASE = "report_case"
 WATCH_TRIGGER = "watch_trigger"
 LOOK_AT_TRIGGER = "look_at_trigger"
+SURVEY_OPERATION = "survey_operation"
+ADVANCE_OPERATION = "advance_operation"
 
 # updates and signals of a case (each is both), and its query
 ACKNOWLEDGE = "acknowledge"
@@ -31,6 +35,13 @@ DISCARD = "discard"
 RECOVERED = "recovered"  # signal: the watch of a trigger has seen that its target answers again
 SUPERSEDED = "superseded"  # signal: the watch of a trigger has seen a newer delivery of the same key
 CASE = "case"
+
+# updates of an operation over many things, and its query
+CONFIRM = "confirm"
+PAUSE = "pause"
+RESUME = "resume"
+CANCEL = "cancel"
+PROGRESS = "progress"
 
 # search attributes, all Keyword: SQL visibility has ten Keyword slots per namespace, these take eight
 SA_SOURCE = "HoldfastSource"
