@@ -5,11 +5,10 @@ Flow: survey_operation → **survey_bulk**; advance_operation → **advance_bulk
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from temporalio.client import Client
+from temporalio import activity
 
 from activities.slices import TOGETHER, Slice, beating, tally_failed
 from holdfast.contracts.operations import MAX_SAMPLE, BulkWork, Cursor, SliceResult, Survey, Tally
@@ -21,13 +20,13 @@ TRIES = 3  # at a case that does not answer though Temporal does
 KINDS = 50  # of state and trigger told apart
 
 
-async def survey_bulk(client: Client, work: BulkWork, began: datetime, alive: Callable[[], None]) -> Survey:
+async def survey_bulk(work: BulkWork, began: datetime) -> Survey:
     """Count. Raises as `scan`."""
     count, by, sample = 0, dict[str, int](), list[dict[str, Any]]()
-    found = scan(client, work.select, began, Cursor())
+    found = scan(activity.client(), work.select, began, Cursor())
     async with contextlib.aclosing(found):  # type: ignore[type-var]
         async for case, _ in found:
-            alive()
+            activity.heartbeat()
             if case is None:
                 continue
             count += 1
@@ -39,9 +38,9 @@ async def survey_bulk(client: Client, work: BulkWork, began: datetime, alive: Ca
     return Survey(count=count, by=by, sample=tuple(sample))
 
 
-async def advance_bulk(client: Client, part: Slice, work: BulkWork) -> SliceResult:
+async def advance_bulk(part: Slice, work: BulkWork) -> SliceResult:
     """Move the next cases, some at a time. Raises Unavailable where Temporal is away, with what was done kept."""
-    found = scan(client, work.select, part.given.began, part.cursor, page=part.given.items + TOGETHER)
+    found = scan(activity.client(), work.select, part.given.began, part.cursor, page=part.given.items + TOGETHER)
     batch: list[tuple[Cursor, asyncio.Task[Outcome] | None, str]] = []
     async with beating(part), contextlib.aclosing(found):  # type: ignore[type-var]
         try:
@@ -50,7 +49,7 @@ async def advance_bulk(client: Client, part: Slice, work: BulkWork) -> SliceResu
                     batch.append((place, None, ""))
                 else:
                     await part.turn()
-                    one = asyncio.create_task(_tried(client, part, work, case.dead_letter_id))
+                    one = asyncio.create_task(_tried(part, work, case.dead_letter_id))
                     batch.append((place, one, case.dead_letter_id))
                 while len(batch) >= TOGETHER:
                     await _settle(part, batch)
@@ -89,13 +88,13 @@ def _counted(item: str, outcome: Outcome) -> Tally:
             return tally_failed(item, code, message)
 
 
-async def _tried(client: Client, part: Slice, work: BulkWork, dead_letter_id: str) -> Outcome:
+async def _tried(part: Slice, work: BulkWork, dead_letter_id: str) -> Outcome:
     """Move one case; one that stays silent is given up, Temporal's own silence is not."""
     for _ in range(TRIES):
         try:
-            return await move_one(client, part.given, work, dead_letter_id)
+            return await move_one(activity.client(), part.given, work, dead_letter_id)
         except Unavailable as error:
-            if not await answers(client, dead_letter_id):
+            if not await answers(activity.client(), dead_letter_id):
                 return Skipped(ErrorCode.NOT_FOUND)
             silent = error
     return Failed(silent.code, silent.message)

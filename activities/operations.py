@@ -36,7 +36,7 @@ class Operations:
             match given.work:
                 case BulkWork() as work:
                     self._verify(work)
-                    return await survey_bulk(activity.client(), work, given.began, activity.heartbeat)
+                    return await survey_bulk(work, given.began)
                 case _:
                     raise RejectedInput(ErrorCode.INPUT_INVALID, "a worker of this version does not replay")
 
@@ -47,7 +47,7 @@ class Operations:
             part = Slice.resumed(given, activity.info().heartbeat_details, activity.heartbeat, self.clock)
             match given.work:
                 case BulkWork() as work:
-                    return await advance_bulk(activity.client(), part, work)
+                    return await advance_bulk(part, work)
                 case _:
                     raise RejectedInput(ErrorCode.INPUT_INVALID, "a worker of this version does not replay")
 

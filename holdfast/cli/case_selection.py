@@ -21,7 +21,7 @@ MANY = "Many at once"
 
 OneArgument = Annotated[
     str | None,
-    typer.Argument(metavar="[ID]", help="Id of one dead letter, or its case's workflow id.", show_default=False),
+    typer.Argument(metavar="ID", help="Id of one dead letter, or its case's workflow id.", show_default=False),
 ]
 WhereOption = Annotated[
     str | None,

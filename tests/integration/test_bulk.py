@@ -103,7 +103,7 @@ async def test_it_is_paused_resumed_and_cancelled(stack: Stack) -> None:
 
 
 async def test_what_others_settled_is_counted_and_not_touched(stack: Stack) -> None:
-    """A case that was discarded, and one that was redriven, after the operation began are left, each with its reason."""
+    """A case that was discarded, and one that was redriven, after it began are left, each with its reason."""
     stack.sink.standing["/item/401"] = Reply(410)
     await open_cases(stack.client, stack.sink.url, range(400, 405), source="others")
     await operations.start(stack.client, redrive_all("others", rate=1000.0, confirmed=False), "others")
