@@ -25,6 +25,8 @@ PASSED_THROUGH = (
     "workflows.moves",
     "workflows.narrate",
     "workflows.operation",
+    "workflows.narrate_escalation",
+    "workflows.notices",
     "workflows.outcomes",
     "workflows.policies",
     "workflows.records",

@@ -4,7 +4,19 @@ from workflows.bulk import BulkOperation, Replay
 from workflows.case_watch import CaseWatch
 from workflows.dead_letter import DeadLetter
 from workflows.delivery import EventDelivery
+from workflows.escalation import Escalation
+from workflows.schedule_watch import ScheduleWatch
 from workflows.scheduled import ScheduledEvent
 from workflows.unknown import UnknownType
 
-WORKFLOWS: list[type] = [EventDelivery, DeadLetter, ScheduledEvent, CaseWatch, BulkOperation, Replay, UnknownType]
+WORKFLOWS: list[type] = [
+    EventDelivery,
+    DeadLetter,
+    ScheduledEvent,
+    CaseWatch,
+    ScheduleWatch,
+    Escalation,
+    BulkOperation,
+    Replay,
+    UnknownType,
+]

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from holdfast.cli.case_moves import ByOption, operator, with_client
+from holdfast.cli.case_moves import with_client
 from holdfast.cli.operation_page import operation_page, survey_page
 from holdfast.cli.options import DataDirOption, JsonOption
 from holdfast.cli.output import console, show_json
+from holdfast.cli.person import ByOption, person
 from holdfast.clock import rfc3339
 from holdfast.contracts import names
 from holdfast.contracts.operations import SteerInput
@@ -103,6 +104,6 @@ def cancel(
 
 def _steer(operation: str, what: str, said: tuple[str, str | None], data_dir: DataDirOption) -> None:
     settings = load_settings(None, data_dir)
-    given = SteerInput(by=operator(said[1], settings), reason=said[0])
+    given = SteerInput(by=person(said[1], settings), reason=said[0])
     last = with_client(settings, lambda client: operations.steer(client, operation, what, given))
     console().print(escape(operation_page(last)))

@@ -1,8 +1,6 @@
 """The moves of `holdfast dead-letters`: one command per Update of a case. Flow: show → **move** → the case anew."""
 
 import asyncio
-import getpass
-import platform
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
@@ -16,6 +14,7 @@ from holdfast.cli.case_page import case_page
 from holdfast.cli.clients import open_temporal, workflow_link
 from holdfast.cli.options import DataDirOption, JsonOption
 from holdfast.cli.output import console, show_json
+from holdfast.cli.person import ByOption, person
 from holdfast.contracts.dead_letter import CaseView
 from holdfast.contracts.moves import (
     AssignInput,
@@ -37,12 +36,6 @@ IdArgument = Annotated[
     str,
     typer.Argument(metavar="ID", help="Id of the dead letter, or its case's workflow id.", show_default=False),
 ]
-ByOption = Annotated[
-    str | None,
-    typer.Option(
-        "--by", metavar="WHO", help="Who does it, for the record. Default: $HOLDFAST_OPERATOR, else you@host."
-    ),
-]
 NoteOption = Annotated[
     str, typer.Option("--note", "--reason", metavar="TEXT", help="What the others should know, for the record.")
 ]
@@ -61,7 +54,7 @@ def assign(  # noqa: PLR0913, PLR0917 - one parameter per option
 ) -> None:
     """Give it to somebody; find theirs with `list --assignee`."""
     settings = load_settings(None, data_dir)
-    given = input_of(AssignInput, by=operator(by, settings), to=to, note=note)
+    given = input_of(AssignInput, by=person(by, settings), to=to, note=note)
     on_case(settings, lambda client: cases.assign(client, dead_letter, given), as_json=as_json)
 
 
@@ -79,7 +72,7 @@ def snooze(  # noqa: PLR0913, PLR0917 - one parameter per option
     """Ask for no attention for a while; then it is open again. It does not expire meanwhile."""
     settings = load_settings(None, data_dir)
     given = input_of(
-        SnoozeInput, by=operator(by, settings), reason=reason, **{"for": for_} if for_ else {}, **_until(until)
+        SnoozeInput, by=person(by, settings), reason=reason, **{"for": for_} if for_ else {}, **_until(until)
     )
     on_case(settings, lambda client: cases.snooze(client, dead_letter, given), as_json=as_json)
 
@@ -93,7 +86,7 @@ def comment(
 ) -> None:
     """Leave a note."""
     settings = load_settings(None, data_dir)
-    given = input_of(CommentInput, by=operator(by, settings), text=text)
+    given = input_of(CommentInput, by=person(by, settings), text=text)
     on_case(settings, lambda client: cases.comment(client, dead_letter, given), as_json=as_json)
 
 
@@ -141,14 +134,3 @@ def _until(text: str | None) -> dict[str, object]:
     except ValueError as error:
         raise RejectedInput(ErrorCode.INPUT_INVALID, f"--until {text}: {error}") from error
     return {"until": moment if moment.tzinfo else moment.replace(tzinfo=UTC)}
-
-
-def operator(by: str | None, settings: ProcessSettings) -> str:
-    """Return who does it: as told, as the environment says, else the user of this machine."""
-    if by or settings.operator:
-        return by or settings.operator or ""
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):
-        user = "unknown"
-    return f"{user}@{platform.node() or 'unknown'}"[:200]

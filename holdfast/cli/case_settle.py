@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from temporalio.client import Client
 
-from holdfast.cli.case_moves import ByOption, NoteOption, WaitOption, input_of, on_case, operator
+from holdfast.cli.case_moves import NoteOption, WaitOption, input_of, on_case
 from holdfast.cli.case_selection import (
     AssigneeOption,
     CodeOption,
@@ -27,6 +27,7 @@ from holdfast.cli.case_selection import (
     YesOption,
 )
 from holdfast.cli.options import DataDirOption, JsonOption
+from holdfast.cli.person import ByOption, person
 from holdfast.contracts.dead_letter import CaseView
 from holdfast.contracts.moves import AcknowledgeInput, Config, DiscardInput, RedriveInput
 from holdfast.contracts.operations import BulkWork, CaseSelection
@@ -59,7 +60,7 @@ def acknowledge(  # noqa: PLR0913, PLR0917 - one parameter per option
     """Say that you look after it, or after many, so that nobody else need."""
     settings = load_settings(None, data_dir)
     select = CaseSelection(where=where, state=state, source=source, trigger=of_trigger, error=code, assignee=assignee)
-    many, who = Many(select, dry_run, rate, yes, operation, detach), operator(by, settings)
+    many, who = Many(select, dry_run, rate, yes, operation, detach), person(by, settings)
     if many.is_meant(dead_letter):
         many.run(settings, BulkWork(move="acknowledge", select=select, reason=note), who, as_json=as_json)
         return
@@ -106,7 +107,7 @@ def redrive(  # noqa: PLR0913, PLR0917 - one parameter per option
     """
     settings = load_settings(None, data_dir)
     select = CaseSelection(where=where, state=state, source=source, trigger=of_trigger, error=code, assignee=assignee)
-    many, who = Many(select, dry_run, rate, yes, operation, detach), operator(by, settings)
+    many, who = Many(select, dry_run, rate, yes, operation, detach), person(by, settings)
     config: Config = "recorded" if recorded else "current"
     given = input_of(RedriveInput, by=who, reason=reason, body=_read(body), trigger=trigger, config=config)
     if many.is_meant(dead_letter):
@@ -148,7 +149,7 @@ def discard(  # noqa: PLR0913, PLR0917 - one parameter per option
     if not reason.strip() and not dry_run:
         raise RejectedInput(ErrorCode.INPUT_INVALID, "--reason: say why it need not be delivered")
     select = CaseSelection(where=where, state=state, source=source, trigger=of_trigger, error=code, assignee=assignee)
-    many, who = Many(select, dry_run, rate, yes, operation, detach), operator(by, settings)
+    many, who = Many(select, dry_run, rate, yes, operation, detach), person(by, settings)
     if many.is_meant(dead_letter):
         many.run(settings, BulkWork(move="discard", select=select, reason=reason), who, as_json=as_json)
         return

@@ -26,6 +26,8 @@ COMMANDS = {
     "events": "holdfast.cli.events",
     "dead-letters": "holdfast.cli.dead_letters",
     "bulk": "holdfast.cli.bulk",
+    "escalations": "holdfast.cli.escalations",
+    "notifiers": "holdfast.cli.notifiers",
     "schedules": "holdfast.cli.schedules",
     "demo": "holdfast.cli.demo",
     "version": "holdfast.cli.version",

@@ -6,9 +6,12 @@ TASK_QUEUE = "holdfast"
 EVENT_DELIVERY = "EventDelivery"
 DEAD_LETTER = "DeadLetter"
 SCHEDULED_EVENT = "ScheduledEvent"
+ESCALATION = "Escalation"
 CASE_WATCH = "CaseWatch"
 BULK_OPERATION = "BulkOperation"
 REPLAY = "Replay"
+SCHEDULE_WATCH = "ScheduleWatch"
+SCHEDULE_WATCH_ID = "holdfast/schedule-watch"
 
 # activities
 DELIVER = "deliver"
@@ -20,10 +23,12 @@ PREPARE_REDRIVE = "prepare_redrive"
 REPUBLISH = "republish"
 PUBLISH_TICK = "publish_tick"
 REPORT_CASE = "report_case"
+NOTIFY = "notify"
 WATCH_TRIGGER = "watch_trigger"
 LOOK_AT_TRIGGER = "look_at_trigger"
 SURVEY_OPERATION = "survey_operation"
 ADVANCE_OPERATION = "advance_operation"
+WATCH_SCHEDULES = "watch_schedules"
 
 # updates and signals of a case (each is both), and its query
 ACKNOWLEDGE = "acknowledge"
@@ -42,6 +47,9 @@ PAUSE = "pause"
 RESUME = "resume"
 CANCEL = "cancel"
 PROGRESS = "progress"
+# signal and query of an escalation; it also takes `acknowledge`, as Update and as signal
+REPORT = "report"
+SHOW_ESCALATION = "escalation"
 
 # search attributes, all Keyword: SQL visibility has ten Keyword slots per namespace, these take eight
 SA_SOURCE = "HoldfastSource"
@@ -69,4 +77,6 @@ STATE_DELIVERED = "delivered"  # set only where it was retrying before: the firs
 
 # memo of the schedules that Holdfast owns
 MEMO_OWNER = "holdfast"
-MEMO_HASH = "holdfast-hash"
+# memo of their action, which, unlike the schedule's own, can be changed
+MEMO_MAX_RUNS = "holdfast-max-runs"  # the number that the remaining runs were counted from
+MEMO_COUNTED_SINCE = "holdfast-counted-since"  # stop_when counts ticks after this time
