@@ -41,13 +41,14 @@ def record(url: str, number: int, *, trigger: str = "gone", source: str = "shop"
 
 async def open_cases(client: Client, url: str, numbers: range, **more: str) -> None:
     """Start one case each, and wait until visibility has all of them."""
-    before = await count_cases(client, CaseFilter())
+    wanted = CaseFilter(source=more.get("source", "shop"))
+    before = await count_cases(client, wanted)
     for first in range(numbers.start, numbers.stop, 20):
         some = range(first, min(first + 20, numbers.stop))
         await asyncio.gather(*(start_case(client, record(url, number, **more)) for number in some))
 
     async def listed() -> bool:
-        return await count_cases(client, CaseFilter()) >= before + len(numbers)
+        return await count_cases(client, wanted) >= before + len(numbers)
 
     await assert_eventually(listed, within=60, why="every case is listed")
 
