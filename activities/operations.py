@@ -10,14 +10,14 @@ from temporalio import activity
 
 from activities.boundary import boundary
 from activities.bulk import advance_bulk, survey_bulk
+from activities.replay import Replays
 from activities.slices import Slice
 from holdfast.bus.connect import Bus
 from holdfast.clock import Clock
 from holdfast.contracts import names
-from holdfast.contracts.operations import BulkWork, SliceInput, SliceResult, Survey, SurveyInput
+from holdfast.contracts.operations import BulkWork, ReplayWork, SliceInput, SliceResult, Survey, SurveyInput
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.settings.file import LoadedConfig
-from holdfast.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,6 @@ class Operations:
 
     bus: Bus
     loaded: LoadedConfig
-    metrics: Metrics
     clock: Clock
 
     @activity.defn(name=names.SURVEY_OPERATION)
@@ -37,8 +36,8 @@ class Operations:
                 case BulkWork() as work:
                     self._verify(work)
                     return await survey_bulk(work, given.began)
-                case _:
-                    raise RejectedInput(ErrorCode.INPUT_INVALID, "a worker of this version does not replay")
+                case ReplayWork() as work:
+                    return await Replays(self.bus, self.loaded).survey(work)
 
     @activity.defn(name=names.ADVANCE_OPERATION)
     async def advance_operation(self, given: SliceInput) -> SliceResult:
@@ -48,8 +47,8 @@ class Operations:
             match given.work:
                 case BulkWork() as work:
                     return await advance_bulk(part, work)
-                case _:
-                    raise RejectedInput(ErrorCode.INPUT_INVALID, "a worker of this version does not replay")
+                case ReplayWork() as work:
+                    return await Replays(self.bus, self.loaded).advance(part, work)
 
     def _verify(self, work: BulkWork) -> None:
         if work.trigger is not None and self.loaded.triggers.get(work.trigger) is None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from activities.announce import Announcer
 from activities.case_watch import Watches
 from activities.children import Children
 from activities.dead_letters import DeadLetters
@@ -44,11 +45,11 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
     """
     clock = SystemClock()
     http = http or new_client()
-    deliver = Deliver(HttpTarget(http, secrets, clock), NatsTarget(bus), metrics, clock)
+    deliver = Deliver(HttpTarget(http, secrets, clock), NatsTarget(bus), metrics, clock, bus)
     ticks = Ticks(bus, clock, metrics, Stops(bus, metrics, clock))
     redrives = Redrives(bus, loaded, ticks)
     watches = Watches()
-    operations = Operations(bus, loaded, metrics, clock)
+    operations = Operations(bus, loaded, clock)
     children = Children(metrics, clock)
     notify = Notify(Sender(loaded.config.notifiers, secrets, http, bus, clock), metrics, ui)
     return [
@@ -65,6 +66,7 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
         children.inspect_child,
         children.terminate_child,
         children.count_run,
+        Announcer(bus).announce,
         Escalations(loaded).report_case,
         notify.notify,
     ]

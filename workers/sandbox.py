@@ -32,6 +32,7 @@ PASSED_THROUGH = (
     "workflows.records",
     "workflows.redrives",
     "workflows.supervise",
+    "workflows.tell",
 )
 
 

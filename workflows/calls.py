@@ -5,7 +5,7 @@ A change to a command (its kind, its order, its id) breaks running workflows: gu
 
 import contextlib
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel
@@ -43,11 +43,12 @@ from holdfast.contracts.delivery import (
     TerminateChildInput,
 )
 from holdfast.contracts.escalations import CaseNotice, ReportedCase
+from holdfast.contracts.news import Ended
 from holdfast.contracts.notifications import Notification, NotifyResult
 from holdfast.contracts.operations import SliceInput, SliceResult, Survey, SurveyInput
 from holdfast.contracts.schedule_watch import WatchState
 from holdfast.contracts.scheduled import PublishTickInput, ScheduledResult
-from holdfast.domain.actions import WorkflowAction
+from holdfast.domain.actions import SearchAttribute, WorkflowAction
 from holdfast.domain.events import Envelope
 from holdfast.domain.retry import RetryPolicy
 from workflows import policies
@@ -214,6 +215,14 @@ async def count_run(given: CountRunInput) -> None:
         )
 
 
+async def announce(given: Ended) -> None:
+    """Tell whoever waits how this delivery ended; a word that does not get through is worth no delivery."""
+    with contextlib.suppress(FailureError):
+        await workflow.execute_local_activity(
+            names.ANNOUNCE, given, start_to_close_timeout=policies.SMALL_CALL, retry_policy=policies.ONCE
+        )
+
+
 async def notify(given: Notification) -> NotifyResult:
     """Tell one notifier; tried for some minutes. Raises ActivityError where it could not be told."""
     result: NotifyResult = await workflow.execute_activity(
@@ -249,10 +258,18 @@ async def start_run(
         id=workflow_id,
         task_queue=action.task_queue,
         execution_timeout=action.timeout,
-        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        # an id of the user's own is free again after a failure, or no redrive could ever succeed
+        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE
+        if action.id is None
+        else WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
         parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
         retry_policy=policies.remaining(retry, attempts=0),
-        search_attributes=attributes(source=event.source, event_id=event.id, event_type=event.type, trigger=trigger),
+        search_attributes=TypedSearchAttributes(
+            [
+                *attributes(source=event.source, event_id=event.id, event_type=event.type, trigger=trigger),
+                *(_pair(one) for one in action.search_attributes),
+            ]
+        ),
         static_summary=f"{event.source} {event.type} → {action.workflow}"[:200],
     )
 
@@ -327,6 +344,22 @@ def attributes(
     return TypedSearchAttributes(
         [SearchAttributePair(SearchAttributeKey.for_keyword(name), value) for name, value in values.items() if value]
     )
+
+
+def _pair(attribute: SearchAttribute) -> SearchAttributePair[Any]:
+    key: Any = {
+        "keyword": SearchAttributeKey.for_keyword,
+        "text": SearchAttributeKey.for_text,
+        "int": SearchAttributeKey.for_int,
+        "double": SearchAttributeKey.for_float,
+        "bool": SearchAttributeKey.for_bool,
+        "datetime": SearchAttributeKey.for_datetime,
+        "keyword_list": SearchAttributeKey.for_keyword_list,
+    }[attribute.type](attribute.name)
+    value: Any = attribute.value
+    if attribute.type == "datetime":
+        value = datetime.fromisoformat(str(value))
+    return SearchAttributePair(key, list(value) if isinstance(value, tuple) else value)
 
 
 def tell(details: str) -> None:

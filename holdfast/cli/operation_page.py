@@ -32,7 +32,7 @@ def operation_page(last: Progress) -> str:
         f"{name}: {last.phase}",
         f"  what      {summary_of_work(last.work)}",
         f"  by        {last.by}, {rfc3339(last.began)}, at most {format_rate(last.rate)}",
-        f"  items     {tally.total} of {last.survey.count}: {tally.done} done, {tally.failed} failed",
+        f"  items     {last.survey.count} counted; {tally.done} done, {tally.failed} failed",
     ]
     lines += [f"  skipped   {number} {reason}" for reason, number in sorted(tally.skipped.items())]
     if last.missed:

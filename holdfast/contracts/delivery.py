@@ -21,6 +21,17 @@ class Redrive(BaseModel):
     number: int  # from 1
 
 
+class Replayed(BaseModel):
+    """Lineage of a delivery that was made anew from the stream."""
+
+    model_config = _FROZEN
+
+    of: str  # workflow id that the delivery has when it comes by itself
+    operation: str  # workflow id of the Replay
+    by: str
+    again: str = ""  # the operation's name, where it repeats what was delivered or replayed before
+
+
 class DeliveryInput(BaseModel):
     """Input of `EventDelivery`. It arrives raw and is validated inside the workflow, where failing is an outcome."""
 
@@ -31,6 +42,8 @@ class DeliveryInput(BaseModel):
     spec: DeliverySpec
     sequence: int | None = None  # position in the EVENTS stream
     redrive: Redrive | None = None
+    replay: Replayed | None = None
+    awaited_until: AwareDatetime | None = None  # until then a gateway waits to be told the outcome
 
 
 class Attempt(BaseModel):
@@ -55,6 +68,15 @@ class DeliveryResult(BaseModel):
     result: Any = None  # what the action gave back, bounded: HTTP status, child's result, stream sequence
 
 
+class Progress(BaseModel):
+    """Answer of the query `progress`: what failed before the activity that Temporal itself shows, and what is next."""
+
+    model_config = _FROZEN
+
+    failures: tuple[Attempt, ...] = ()
+    next_attempt_at: AwareDatetime | None = None
+
+
 class DeliverInput(BaseModel):
     """Input of the activity `deliver`: one attempt at the action."""
 
@@ -64,6 +86,7 @@ class DeliverInput(BaseModel):
     envelope: Envelope
     spec: DeliverySpec
     prior_attempts: int = 0  # attempts made before this activity: its own first is number prior + 1
+    answer_wanted: bool = False  # somebody waits: the beginning of the target's answer belongs to the result
 
 
 class DeliverResult(BaseModel):

@@ -22,6 +22,10 @@ RECORD_DEAD_LETTER = "record_dead_letter"
 PREPARE_REDRIVE = "prepare_redrive"
 REPUBLISH = "republish"
 PUBLISH_TICK = "publish_tick"
+ANNOUNCE = "announce"
+
+# query of a delivery
+PROGRESS = "progress"
 REPORT_CASE = "report_case"
 NOTIFY = "notify"
 WATCH_TRIGGER = "watch_trigger"
@@ -80,3 +84,7 @@ MEMO_OWNER = "holdfast"
 # memo of their action, which, unlike the schedule's own, can be changed
 MEMO_MAX_RUNS = "holdfast-max-runs"  # the number that the remaining runs were counted from
 MEMO_COUNTED_SINCE = "holdfast-counted-since"  # stop_when counts ticks after this time
+
+# memo of a delivery that was made anew from the stream: the operation, and the delivery it repeats
+MEMO_REPLAY = "holdfast-replay"
+MEMO_REPLAY_OF = "holdfast-replay-of"

@@ -84,6 +84,25 @@ GATEWAY_INGEST = MetricName(
     "From the request's first byte in the handler to the answer.",
     LATENCY_BUCKETS,
 )
+GATEWAY_CONNECTIONS = MetricName(
+    "holdfast.gateway.connections", "gauge", "{connection}", (), "Open connections on the public port."
+)
+GATEWAY_CONNECTIONS_ENDED = MetricName(
+    "holdfast.gateway.connections.ended",
+    "counter",
+    "{connection}",
+    ("reason",),
+    "Connections that the gateway ended: slow_headers (none in time), slow_reader (left its answers unread),"
+    " pipelining (too many requests before the first was answered), crowded_out (slow, and others came), no_room,"
+    " address (too many of one client), malformed (no valid HTTP).",
+)
+GATEWAY_REJECTIONS_UNKEPT = MetricName(
+    "holdfast.gateway.rejections.unkept",
+    "counter",
+    "{request}",
+    ("source", "reason"),
+    "Refused requests that are not in the log of `holdfast rejected list`: over the rate, the queue full, or no bus.",
+)
 SPOOL_EVENTS = MetricName(
     "holdfast.spool.events",
     "gauge",
@@ -202,6 +221,9 @@ METRICS = (
     GATEWAY_ACCEPTED,
     GATEWAY_REJECTED,
     GATEWAY_INGEST,
+    GATEWAY_CONNECTIONS,
+    GATEWAY_CONNECTIONS_ENDED,
+    GATEWAY_REJECTIONS_UNKEPT,
     SPOOL_EVENTS,
     SPOOL_SIZE,
     SPOOL_OLDEST,
@@ -287,8 +309,15 @@ LOG_EVENTS = (
         "Amazon SNS could not be asked to confirm; let it send its question again.",
     ),
     LogEvent("handshake.unsubscribed", "warning", ("source",), "Amazon SNS says that no more events will come."),
+    LogEvent("certificate.not_trusted", "warning", ("url",), "A sender named a certificate that is not its own."),
+    LogEvent(
+        "key_set.unavailable", "warning", ("url", "reason"), "An issuer's keys could not be fetched; tried again."
+    ),
+    LogEvent("janitor.bodies_removed", "info", ("bodies",), "Large bodies that nothing needs any more are gone."),
     LogEvent("janitor.failed", "info", ("code", "reason"), "A sweep failed; the next one tries again."),
     LogEvent("janitor.purged", "info", ("from", "to", "settled"), "Settled events made room."),
+    LogEvent("news.untold", "debug", ("code",), "Whoever waits for an outcome was not told; answered 202 instead."),
+    LogEvent("rejections.failed", "error", ("source",), "A bug while a refused request was written down."),
     LogEvent(
         "notification",
         "warning",
@@ -336,6 +365,7 @@ LOG_EVENTS = (
     LogEvent("spool.failed", "error", ("code", "reason"), "The outbox cannot be used; tried again."),
     LogEvent("spool.left", "warning", ("events",), "The gateway ended with events in its outbox, for its next start."),
     LogEvent("spool.mended", "warning", ("events",), "The outbox can be used again."),
+    LogEvent("status.answer_failed", "error", (), "A bug while a gateway's question about deliveries was answered."),
     LogEvent("temporal.retention_not_raised", "warning", ("days", "reason"), "Enough, but less than was asked for."),
     LogEvent("temporal.retention_raised", "info", ("from_days", "to_days"), "The namespace keeps workflows longer."),
     LogEvent("temporal.search_attributes_added", "info", ("names",), "Search attributes were missing and were made."),
