@@ -16,7 +16,7 @@ from activities.slices import Slice, beating, tally_failed
 from holdfast import ids
 from holdfast.bus.connect import Bus
 from holdfast.bus.history import PastEvent, events_between, oldest, seek
-from holdfast.bus.lookup import find_unmatched
+from holdfast.bus.lookup import find_unmatched, settled_up_to
 from holdfast.bus.objects import Loading, load_body
 from holdfast.clock import rfc3339
 from holdfast.contracts.delivery import DeliveryInput, Replayed
@@ -33,8 +33,9 @@ from holdfast.temporal.starts import start_delivery
 
 SAMPLE = 20  # events explained
 MAX_REASON = 300  # characters per trigger and event
-DELIVERED = "delivered before"
-REPLAYED = "replayed before"
+DELIVERED = "it has a delivery already"
+DEAD_LETTERED = "it has a dead letter already"
+REPLAYED = "it was replayed already"
 FORGOTTEN = "too old to know whether it was delivered; --again delivers it"
 
 
@@ -49,6 +50,8 @@ class Replays:
         """Count what would be delivered, and explain the first events. Raises RejectedInput, Unavailable."""
         where, triggers = self._verified(work)
         first, end = await seek(self.bus, work.since), await seek(self.bus, work.until) - 1
+        # what the dispatcher has not settled is still on its way to its triggers
+        end = min(end, await settled_up_to(self.bus))
         count, by, sample = 0, dict[str, int](), list[dict[str, Any]]()
         async with contextlib.aclosing(self._wanted(work, where, first - 1, end)) as found:
             async for event in found:
@@ -133,6 +136,8 @@ class Replays:
             return DELIVERED
         if await exists(client, ids.replay_id(normal, "")):
             return REPLAYED
+        if await exists(client, ids.case_id(normal)):  # its filter or its start failed: the case's redrive delivers it
+            return DEAD_LETTERED
         age = datetime.now(UTC) - envelope.received_at
         forgotten = age > LEAST_RETENTION and age > await retention_of(client)
         if forgotten and not work.unmatched and await find_unmatched(self.bus, envelope.source, envelope.id) is None:
