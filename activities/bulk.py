@@ -14,6 +14,7 @@ from activities.slices import TOGETHER, Slice, beating, tally_failed
 from holdfast.contracts.operations import MAX_SAMPLE, BulkWork, Cursor, SliceResult, Survey, Tally
 from holdfast.errors import ErrorCode, Unavailable
 from holdfast.temporal.bulk_moves import Done, Failed, Outcome, Skipped, answers, move_one
+from holdfast.temporal.case_list import CaseSummary
 from holdfast.temporal.case_scan import line, scan
 
 TRIES = 3  # at a case that does not answer though Temporal does
@@ -40,8 +41,15 @@ async def survey_bulk(work: BulkWork, began: datetime) -> Survey:
 
 async def advance_bulk(part: Slice, work: BulkWork) -> SliceResult:
     """Move the next cases, some at a time. Raises Unavailable where Temporal is away, with what was done kept."""
-    found = scan(activity.client(), work.select, part.given.began, part.cursor, page=part.given.items + TOGETHER)
-    batch: list[tuple[Cursor, asyncio.Task[Outcome] | None, str]] = []
+    info = activity.info()
+    found = scan(
+        activity.client(),
+        work.select,
+        part.given.began,
+        part.cursor,
+        closed_since=info.scheduled_time if info.attempt > 1 else None,
+    )
+    batch: list[tuple[Cursor, asyncio.Task[Outcome | None] | None, str]] = []
     async with beating(part), contextlib.aclosing(found):  # type: ignore[type-var]
         try:
             async for case, place in found:
@@ -49,7 +57,7 @@ async def advance_bulk(part: Slice, work: BulkWork) -> SliceResult:
                     batch.append((place, None, ""))
                 else:
                     await part.turn()
-                    one = asyncio.create_task(_tried(part, work, case.dead_letter_id))
+                    one = asyncio.create_task(_tried(part, work, case))
                     batch.append((place, one, case.dead_letter_id))
                 while len(batch) >= TOGETHER:
                     await _settle(part, batch)
@@ -65,12 +73,12 @@ async def advance_bulk(part: Slice, work: BulkWork) -> SliceResult:
     return part.result(finished=True)
 
 
-async def _all(part: Slice, batch: list[tuple[Cursor, asyncio.Task[Outcome] | None, str]]) -> None:
+async def _all(part: Slice, batch: list[tuple[Cursor, asyncio.Task[Outcome | None] | None, str]]) -> None:
     while batch:
         await _settle(part, batch)
 
 
-async def _settle(part: Slice, batch: list[tuple[Cursor, asyncio.Task[Outcome] | None, str]]) -> None:
+async def _settle(part: Slice, batch: list[tuple[Cursor, asyncio.Task[Outcome | None] | None, str]]) -> None:
     """Take the oldest of the batch: the place moves on in order, so a crash forgets nothing."""
     place, task, item = batch[0]
     tally = Tally() if task is None else _counted(item, await task)
@@ -78,8 +86,10 @@ async def _settle(part: Slice, batch: list[tuple[Cursor, asyncio.Task[Outcome] |
     part.moved(place, tally)
 
 
-def _counted(item: str, outcome: Outcome) -> Tally:
+def _counted(item: str, outcome: Outcome | None) -> Tally:
     match outcome:
+        case None:
+            return Tally()
         case Done():
             return Tally(done=1)
         case Skipped(code):
@@ -88,11 +98,14 @@ def _counted(item: str, outcome: Outcome) -> Tally:
             return tally_failed(item, code, message)
 
 
-async def _tried(part: Slice, work: BulkWork, dead_letter_id: str) -> Outcome:
+async def _tried(part: Slice, work: BulkWork, case: CaseSummary) -> Outcome | None:
     """Move one case; one that stays silent is given up, Temporal's own silence is not."""
+    dead_letter_id = case.dead_letter_id
     for _ in range(TRIES):
         try:
-            return await move_one(activity.client(), part.given, work, dead_letter_id)
+            outcome = await move_one(activity.client(), part.given, work, dead_letter_id)
+            # one that closed while nobody wrote it down counts if it was ours; the others were never this slice's
+            return None if case.closed_at is not None and not isinstance(outcome, Done) else outcome
         except Unavailable as error:
             if not await answers(activity.client(), dead_letter_id):
                 return Skipped(ErrorCode.NOT_FOUND)

@@ -15,7 +15,6 @@ from pydantic import ValidationError
 from holdfast.clock import Clock
 from holdfast.contracts.operations import Cursor, SliceInput, SliceResult, Tally
 from holdfast.contracts.operations import Failed as FailedItem
-from holdfast.domain.pace import interval
 from holdfast.errors import bounded
 
 TOGETHER = 16  # items under way at a time
@@ -34,6 +33,7 @@ class Slice:
         self._next = done.not_before or clock.now()
         self._beat = beat
         self._clock = clock
+        self._interval = given.rate.per / given.rate.count
         self._began = clock.monotonic()
         self._beaten = 0.0
         self._spent = done.tally.total
@@ -46,7 +46,7 @@ class Slice:
             if details:
                 done = SliceResult.model_validate(details[0])
                 # what was sent after that beat is not known: leave it its time
-                wait = clock.now() + interval(given.rate)
+                wait = clock.now() + given.rate.per / given.rate.count
                 done = done.model_copy(update={"not_before": max(wait, done.not_before or wait)})
         return cls(given, done, beat, clock)
 
@@ -62,7 +62,8 @@ class Slice:
         while (wait := (self._next - self._clock.now()).total_seconds()) > 0:
             await asyncio.sleep(min(wait, BEAT.total_seconds()))
             self.alive()
-        self._next = max(self._next, self._clock.now()) + interval(self.given.rate)  # what was missed is not made up
+        # what was missed is not made up: no burst, whatever happened
+        self._next = max(self._next, self._clock.now()) + self._interval
 
     def moved(self, cursor: Cursor, tally: Tally) -> None:
         """Everything up to `cursor` is settled, with this outcome."""

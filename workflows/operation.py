@@ -26,7 +26,7 @@ from holdfast.contracts.operations import (
     SurveyInput,
     Tally,
 )
-from holdfast.domain.pace import format_rate
+from holdfast.domain.quantities import format_rate
 from holdfast.errors import ErrorCode, bounded
 from workflows import calls, policies
 from workflows.escalate import facts
@@ -132,7 +132,7 @@ class Operation:
             began=self.began,
             end=self.survey.end,
             cursor=self.cursor,
-            items=max(1, min(policies.SLICE_ITEMS, int(given.rate * policies.SLICE.total_seconds()))),
+            items=max(1, min(policies.SLICE_ITEMS, int(given.rate.per_second * policies.SLICE.total_seconds()))),
             not_before=self.not_before,
         )
 

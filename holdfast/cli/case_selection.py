@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
 from holdfast.cli.operation_run import Wanted, run_operation
-from holdfast.contracts.operations import BulkWork, CaseSelection, OperationInput
+from holdfast.contracts.operations import FASTEST, BulkWork, CaseSelection, OperationInput
 from holdfast.domain.deadletters import CaseState
-from holdfast.domain.pace import parse_rate
+from holdfast.domain.quantities import RatePerTime, parse_rate
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.settings.process import ProcessSettings
 from holdfast.temporal.case_list import Where
@@ -115,13 +114,12 @@ class Many:
         run_operation(settings, given, Wanted(self.operation, self.yes, not self.detach, as_json))
 
 
-def rate_of(text: str) -> float:
+def rate_of(text: str) -> RatePerTime:
     """Read `--rate`. Raises RejectedInput `input.invalid`."""
     try:
-        per_second = parse_rate(text)
-        OperationInput.model_validate({"work": {"kind": "bulk", "move": "redrive"}, "rate": per_second})
-    except ValidationError as error:
-        raise RejectedInput(ErrorCode.INPUT_INVALID, f"--rate {text}: between 1/h and 1000/s") from error
+        rate: RatePerTime = parse_rate(text)
     except ValueError as error:
         raise RejectedInput(ErrorCode.INPUT_INVALID, f"--rate: {error}") from error
-    return float(per_second)
+    if rate.per_second > FASTEST:
+        raise RejectedInput(ErrorCode.INPUT_INVALID, f"--rate {text}: at most {FASTEST}/s")
+    return rate

@@ -2,7 +2,7 @@
 
 from holdfast.clock import rfc3339
 from holdfast.contracts.operations import Progress
-from holdfast.domain.pace import format_rate
+from holdfast.domain.quantities import format_rate
 from holdfast.temporal.operations import summary_of_work
 
 SHOWN_FAILURES = 10

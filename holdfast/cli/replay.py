@@ -3,18 +3,18 @@
 Flow: stream EVENTS → **replay** → decide → EventDelivery `{delivery}:replay-…`.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from holdfast.cli.case_selection import DetachOption, DryRunOption, NameOption, RateOption, YesOption, rate_of
+from holdfast.cli.moments import moment_of
 from holdfast.cli.operation_run import Wanted, run_operation
 from holdfast.cli.options import DataDirOption, JsonOption
 from holdfast.cli.person import ByOption, person
 from holdfast.contracts.operations import OperationInput, ReplayWork
 from holdfast.domain.expressions import EVENT
-from holdfast.domain.quantities import parse_duration
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.settings.runtime import load_settings
 
@@ -61,7 +61,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter per option
     Idempotency-Key. [bold]--dry-run[/bold] says which triggers would match which events, and why.
     """
     settings, now = load_settings(None, data_dir), datetime.now(UTC)
-    first, last = _moment("--since", since, now), now if until is None else _moment("--until", until, now)
+    first, last = moment_of("--since", since, now), now if until is None else moment_of("--until", until, now)
     if first >= last:
         raise RejectedInput(ErrorCode.INPUT_INVALID, "--since must be before --until")
     if where is not None:
@@ -78,19 +78,3 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter per option
     )
     given = OperationInput(work=work, by=person(by, settings), rate=rate_of(rate), dry_run=dry_run)
     run_operation(settings, given, Wanted(operation, yes, not detach, as_json))
-
-
-def _moment(option: str, text: str, now: datetime) -> datetime:
-    """Read `2h` ago, or a time; one without a zone is UTC."""
-    try:
-        ago: timedelta = parse_duration(text)
-        return now - ago
-    except (ValueError, OverflowError):
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise RejectedInput(
-            ErrorCode.INPUT_INVALID, f"{option} {text}: neither a duration like 2h nor a time like 2026-11-20T08:00:00Z"
-        ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

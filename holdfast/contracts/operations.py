@@ -3,13 +3,14 @@
 Both go the same way: survey (count, show a sample) → confirm → slices of items → an end; see workflows/operation.py.
 """
 
-from typing import Annotated, Any, Literal
+from datetime import timedelta
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from holdfast.contracts.moves import Config
 from holdfast.domain.deadletters import CaseState
-from holdfast.domain.pace import Rate
+from holdfast.domain.quantities import Rate, RatePerTime
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
@@ -17,7 +18,8 @@ Phase = Literal["counting", "waiting", "running", "paused", "done", "dry-run", "
 BulkMove = Literal["redrive", "discard", "acknowledge"]
 MAX_SAMPLE = 10  # items shown before it is confirmed
 MAX_FAILURES = 50  # items that failed, kept by name; the others are counted
-DEFAULT_RATE = 50.0  # a second
+DEFAULT_RATE = RatePerTime(50, timedelta(seconds=1))
+FASTEST = 1_000  # a second; more than any worker does
 
 
 class CaseSelection(BaseModel):
@@ -162,6 +164,12 @@ class OperationInput(BaseModel):
     dry_run: bool = False
     confirmed: bool = False  # False: it waits for the Update `confirm` once it has counted
     carried: Carried | None = None
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.rate.per_second > FASTEST:
+            raise ValueError(f"rate: at most {FASTEST}/s")
+        return self
 
 
 class SteerInput(BaseModel):

@@ -34,7 +34,7 @@ async def test_a_bulk_redrive_survives_kills_and_does_each_once(tmp_path: Path) 
         client = await Client.connect(stack.temporal_address, data_converter=pydantic_data_converter)
         await bulks.open_cases(client, sink.url, range(CASES))
         for name in ("one", "two"):
-            await operations.start(client, bulks.redrive_all(rate=25.0), name)
+            await operations.start(client, bulks.redrive_all(rate="25/s"), name)
         for victims, share in ((("worker",), 0.1), (("temporal",), 0.3), (("worker", "temporal"), 0.6)):
             await assert_eventually(partial(_reached, sink, share), within=120, why=f"{share:.0%} arrived")
             for victim in victims:

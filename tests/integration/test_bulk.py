@@ -39,7 +39,7 @@ async def stack(tmp_path: Path, nats_server: NatsServer, temporal_server: Tempor
 async def test_every_case_of_a_selection_is_redriven_once_while_the_list_shrinks(stack: Stack) -> None:
     """A hundred and twenty cases close as they are redriven, and none is passed over or done twice."""
     await open_cases(stack.client, stack.sink.url, range(120), source="once")
-    await operations.start(stack.client, redrive_all("once", rate=1000.0), "once")
+    await operations.start(stack.client, redrive_all("once", rate="1000/s"), "once")
     last = await ended(stack.client, "once")
     assert (last.survey.count, last.tally.done, last.tally.failed, last.missed) == (120, 120, 0, 0)
 
@@ -55,7 +55,7 @@ async def test_two_operations_at_once_redrive_each_case_once_though_it_fails_aga
     """The target refuses, so each case opens again at once; the other operation leaves it."""
     stack.sink.standing.update({f"/item/{number}": Reply(410) for number in range(200, 260)})
     await open_cases(stack.client, stack.sink.url, range(200, 260), source="both")
-    given = redrive_all("both", rate=1000.0, confirmed=False)
+    given = redrive_all("both", rate="1000/s", confirmed=False)
     await operations.start(stack.client, given, "both-1")
     await operations.start(stack.client, given, "both-2")
     for name in ("both-1", "both-2"):
@@ -79,7 +79,7 @@ async def test_two_operations_at_once_redrive_each_case_once_though_it_fails_aga
 async def test_it_is_paused_resumed_and_cancelled(stack: Stack) -> None:
     """At two a second it is caught on its way; what was done stays, what was not is left alone."""
     await open_cases(stack.client, stack.sink.url, range(300, 340), source="steered")
-    await operations.start(stack.client, redrive_all("steered", rate=2.0), "steered")
+    await operations.start(stack.client, redrive_all("steered", rate="2/s"), "steered")
 
     async def begun() -> bool:
         return (await operations.show(stack.client, "steered")).tally.done > 0
@@ -106,7 +106,7 @@ async def test_what_others_settled_is_counted_and_not_touched(stack: Stack) -> N
     """A case that was discarded, and one that was redriven, after it began are left, each with its reason."""
     stack.sink.standing["/item/401"] = Reply(410)
     await open_cases(stack.client, stack.sink.url, range(400, 405), source="others")
-    await operations.start(stack.client, redrive_all("others", rate=1000.0, confirmed=False), "others")
+    await operations.start(stack.client, redrive_all("others", rate="1000/s", confirmed=False), "others")
     await _phase(stack, "others", "waiting")
     await cases.discard(stack.client, "gone/others/bulk-400", DiscardInput(reason="no"))
     await cases.redrive(stack.client, "gone/others/bulk-401", RedriveInput())
@@ -136,7 +136,7 @@ async def test_a_dry_run_counts_filters_and_touches_nothing(stack: Stack) -> Non
     assert (last.phase, last.survey.count, last.survey.by) == ("dry-run", 10, {"open, b, target.timeout": 10})
     assert all(one["trigger"] == "b" for one in last.survey.sample)
     real = work.model_copy(update={"select": CaseSelection(source="dry")})
-    await operations.start(stack.client, OperationInput(work=real, confirmed=True, rate=1000.0), "wet")
+    await operations.start(stack.client, OperationInput(work=real, confirmed=True), "wet")
     assert (await ended(stack.client, "wet")).tally.done == 30
     assert not received(stack.sink)
 

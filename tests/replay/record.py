@@ -280,8 +280,8 @@ SCENARIOS: dict[str, Scenario] = {
         (f"signal {names.RECOVERED}", {"at": "2099-01-01T00:00:00Z", "delivery": "gone/shop/well"}),
         policy=DeadLetterConfig(auto_redrive=AutoRedrive(when_recovered=True)),
     ),
-    "bulk-redriven": _operation(rate=1000.0),
-    "bulk-confirmed-paused-resumed": _operation("pause", "confirm", "resume", confirmed=False, rate=1000.0),
+    "bulk-redriven": _operation(rate="1000/s"),
+    "bulk-confirmed-paused-resumed": _operation("pause", "confirm", "resume", confirmed=False, rate="1000/s"),
     "bulk-cancelled": _operation("cancel", confirmed=False),
     "bulk-dry-run": _operation(dry_run=True),
     "bulk-nonsense": _input(
