@@ -286,6 +286,7 @@ PARSERS: dict[str, Parser] = {
 }
 
 EXCUSED = {
+    "activities.slices": "reads its own heartbeat, and begins anew where it cannot",
     "activities.stops": "reads the memo that `schedules apply` wrote",
     "holdfast.cli.schedule_page": "shows zones that the configuration, or Temporal, has accepted",
     "holdfast.domain.casebook": "reads what the run before it packed",
