@@ -7,6 +7,7 @@ import httpx
 
 from activities.case_watch import Watches
 from activities.children import Children
+from activities.custody import CustodyCount
 from activities.dead_letters import DeadLetters
 from activities.deliver import Deliver
 from activities.escalations import Escalations
@@ -14,6 +15,7 @@ from activities.http import HttpTarget, new_client
 from activities.nats import NatsTarget
 from activities.publish import Ticks
 from activities.redrive import Redrives
+from activities.sweeping import Sweeps
 from holdfast.bus.connect import Bus
 from holdfast.clock import SystemClock
 from holdfast.settings.file import LoadedConfig
@@ -34,6 +36,7 @@ def build(
     redrives = Redrives(bus, loaded, ticks)
     watches = Watches()
     children = Children(metrics, clock)
+    sweeps = Sweeps(bus, metrics, clock, loaded.config.sweeper)
     return [
         deliver.deliver,
         DeadLetters(bus, metrics).record_dead_letter,
@@ -43,6 +46,10 @@ def build(
         Escalations().report_case,
         watches.watch_trigger,
         watches.look_at_trigger,
+        sweeps.plan_sweep,
+        sweeps.sweep_part,
+        sweeps.tell_sweep,
+        CustodyCount(bus, loaded, metrics, clock).count_custody,
         children.inspect_child,
         children.terminate_child,
         children.count_run,

@@ -36,6 +36,7 @@ from holdfast.temporal.namespace import ensure_namespace
 from workers.escalate import Escalator
 from workers.gate import Gate, GateState
 from workers.health import listen, ops_server
+from workers.housekeeping import keep_house
 from workers.janitor import Janitor
 from workers.replayer import WorkflowOptions
 from workers.sampler import sample
@@ -141,6 +142,7 @@ class WorkerProcess:
             _task(self._consumers["escalator"].run(gate.passable, self._repair(ESCALATOR))),
             _task(Janitor(self.bus, loaded.config.bus.streams.events).run()),
             _task(sample(self.bus, client, metrics)),
+            _task(keep_house(client, gate, metrics, loaded.config.sweeper)),
         ]
         polling = _task(self._poll(worker, gate))
         try:

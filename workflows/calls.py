@@ -25,6 +25,7 @@ from temporalio.workflow import (
 
 from holdfast.contracts import names
 from holdfast.contracts.case_watch import LookInput, LookResult, WatchTriggerInput
+from holdfast.contracts.custody import CustodyInput, CustodyReport
 from holdfast.contracts.dead_letter import (
     DeadLetterRecord,
     PrepareRedriveInput,
@@ -44,6 +45,7 @@ from holdfast.contracts.delivery import (
 )
 from holdfast.contracts.escalations import CaseNotice, ReportedCase
 from holdfast.contracts.scheduled import PublishTickInput, ScheduledResult
+from holdfast.contracts.sweeping import PartResult, SweepInput, SweepPartInput, SweepResult, SweepWindow
 from holdfast.domain.actions import WorkflowAction
 from holdfast.domain.events import Envelope
 from holdfast.domain.retry import RetryPolicy
@@ -150,6 +152,29 @@ async def look_at_trigger(given: LookInput) -> LookResult:
     return found
 
 
+async def plan_sweep(given: SweepInput) -> SweepWindow:
+    """Work out from when on to look."""
+    return await _small(names.PLAN_SWEEP, given, SweepWindow)
+
+
+async def sweep_part(given: SweepPartInput) -> PartResult:
+    """Look at one part of what may have fallen through."""
+    return await _long(names.SWEEP_PART, given, PartResult, given.part)
+
+
+async def tell_sweep(given: SweepResult) -> None:
+    """Log and count what was found; told once, for an alert that is told twice is only noise."""
+    with contextlib.suppress(FailureError):
+        await workflow.execute_local_activity(
+            names.TELL_SWEEP, given, start_to_close_timeout=policies.SMALL_CALL, retry_policy=policies.ONCE
+        )
+
+
+async def count_custody(given: CustodyInput) -> CustodyReport:
+    """Count one period."""
+    return await _long(names.COUNT_CUSTODY, given, CustodyReport, "count")
+
+
 async def inspect_child(workflow_id: str) -> InspectChildResult:
     """Look whether a child has begun."""
     return await _small(names.INSPECT_CHILD, InspectChildInput(workflow_id=workflow_id), InspectChildResult)
@@ -180,6 +205,19 @@ async def _small(activity: str, given: Any, result: type[Result]) -> Result:
         result_type=result,
         start_to_close_timeout=policies.SMALL_CALL,
         retry_policy=policies.FOR_EVER,
+    )
+    return done
+
+
+async def _long(activity: str, given: Any, result: type[Result], summary: str) -> Result:
+    done: Result = await workflow.execute_activity(
+        activity,
+        given,
+        result_type=result,
+        start_to_close_timeout=policies.LONGEST_LOOK,
+        heartbeat_timeout=policies.SWEEP_HEARTBEAT,
+        retry_policy=policies.FOR_EVER,
+        summary=summary,
     )
     return done
 

@@ -55,6 +55,7 @@ LOOK_FIRST = timedelta(minutes=1)  # between looks at a trigger that delivers, o
 LOOK_LAST = timedelta(minutes=5)  # between looks at one that stays silent
 LONGEST_LOOK = timedelta(hours=1)  # a look that releases thousands of cases at its rate
 LOOK_HEARTBEAT = timedelta(seconds=30)
+SWEEP_HEARTBEAT = timedelta(minutes=2)  # a sweep says that it lives per run, and one run may cost a few slow calls
 REDRIVE_NUMBERS = 50  # ids to step over where an earlier case of the same dead letter already used them
 TASK_TIMEOUT = timedelta(seconds=30)  # of a delivery's workflow task: three times the longest local attempt
 

@@ -1,9 +1,11 @@
 """Every workflow that a Holdfast worker runs; the worker and the replayer take this list."""
 
 from workflows.case_watch import CaseWatch
+from workflows.custody import Custody
 from workflows.dead_letter import DeadLetter
 from workflows.delivery import EventDelivery
 from workflows.scheduled import ScheduledEvent
+from workflows.sweep import Sweep
 from workflows.unknown import UnknownType
 
-WORKFLOWS: list[type] = [EventDelivery, DeadLetter, ScheduledEvent, CaseWatch, UnknownType]
+WORKFLOWS: list[type] = [EventDelivery, DeadLetter, ScheduledEvent, CaseWatch, Sweep, Custody, UnknownType]

@@ -26,6 +26,8 @@ COMMANDS = {
     "events": "holdfast.cli.events",
     "dead-letters": "holdfast.cli.dead_letters",
     "schedules": "holdfast.cli.schedules",
+    "sweep": "holdfast.cli.sweep",
+    "custody": "holdfast.cli.custody",
     "demo": "holdfast.cli.demo",
     "version": "holdfast.cli.version",
     "config-docs": "holdfast.cli.config_docs",

@@ -7,6 +7,8 @@ EVENT_DELIVERY = "EventDelivery"
 DEAD_LETTER = "DeadLetter"
 SCHEDULED_EVENT = "ScheduledEvent"
 CASE_WATCH = "CaseWatch"
+SWEEP = "Sweep"
+CUSTODY = "Custody"
 
 # activities
 DELIVER = "deliver"
@@ -20,6 +22,10 @@ PUBLISH_TICK = "publish_tick"
 REPORT_CASE = "report_case"
 WATCH_TRIGGER = "watch_trigger"
 LOOK_AT_TRIGGER = "look_at_trigger"
+PLAN_SWEEP = "plan_sweep"
+SWEEP_PART = "sweep_part"
+TELL_SWEEP = "tell_sweep"
+COUNT_CUSTODY = "count_custody"
 
 # updates and signals of a case (each is both), and its query
 ACKNOWLEDGE = "acknowledge"
@@ -55,6 +61,10 @@ SEARCH_ATTRIBUTES = (
 STATE_RETRYING = "retrying"
 STATE_DEAD_LETTERED = "dead-lettered"
 STATE_DELIVERED = "delivered"  # set only where it was retrying before: the first success costs no command
+
+# schedules of Holdfast's own housekeeping: not those of holdfast.yaml
+SWEEP_SCHEDULE = "holdfast-sweep"
+CUSTODY_SCHEDULE = "holdfast-custody"
 
 # memo of the schedules that Holdfast owns
 MEMO_OWNER = "holdfast"

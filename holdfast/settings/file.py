@@ -17,6 +17,7 @@ from holdfast.domain.matching import CompiledTriggers, expressions
 from holdfast.domain.schedules import ScheduleConfig
 from holdfast.domain.sources import SourceConfig
 from holdfast.domain.streams import BusConfig
+from holdfast.domain.sweeping import SweeperConfig
 from holdfast.domain.triggers import TriggerConfig
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.ids import NAME
@@ -35,6 +36,7 @@ class HoldfastConfig(BaseModel):
     schedules: dict[str, ScheduleConfig] = Field(default_factory=dict, description="Events by the clock, by name.")
     gateway: GatewayConfig = Field(default=GatewayConfig(), description="How webhooks are taken in.")
     bus: BusConfig = Field(default=BusConfig(), description="NATS JetStream.")
+    sweeper: SweeperConfig = Field(default=SweeperConfig(), description="Finding what fell through.")
 
 
 @dataclass(frozen=True, slots=True)

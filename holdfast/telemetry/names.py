@@ -172,6 +172,20 @@ END_TO_END = MetricName(
     "From the webhook's receipt to its delivery.",
     END_TO_END_BUCKETS,
 )
+SWEPT = MetricName(
+    "holdfast.sweeper.findings",
+    "counter",
+    "{finding}",
+    ("kind", "answer"),
+    "What the sweeper found, and what it did about it; what is still so at the next sweep counts again.",
+)
+UNACCOUNTED = MetricName(
+    "holdfast.custody.unaccounted",
+    "gauge",
+    "{event}",
+    ("source",),
+    "Events that the last custody report could not account for.",
+)
 
 METRICS = (
     GATEWAY_REQUESTS,
@@ -195,6 +209,8 @@ METRICS = (
     ATTEMPTS,
     RETRIES,
     END_TO_END,
+    SWEPT,
+    UNACCOUNTED,
 )
 
 SPAN_RECEIVE = SpanName("webhook receive", "server", "The gateway takes one webhook in, to its answer.")
@@ -259,8 +275,32 @@ LOG_EVENTS = (
     LogEvent("request.failed", "error", ("source", "correlation_id"), "A bug; answered 500."),
     LogEvent("request.rejected", "info", ("source", "code", "status", "reason"), "A request was not accepted."),
     LogEvent("sample.dead_letters_open", "debug", ("code",), "The count of open cases could not be read."),
+    LogEvent("sample.custody", "debug", ("code",), "The last custody report could not be read."),
     LogEvent("sample.queue_depth", "debug", ("code",), "The depth of the queue could not be read."),
     LogEvent("schedules.applied", "info", ("schedule", "change"), "A schedule was made, changed or removed."),
+    LogEvent(
+        "housekeeping.failed", "warning", ("schedule", "code", "reason"), "A schedule of our own is not made yet."
+    ),
+    LogEvent("housekeeping.scheduled", "info", ("schedule", "change"), "A schedule of our own was made or changed."),
+    LogEvent(
+        "sweep.found",
+        "warning",
+        ("kind", "answer", "workflow_id", "source", "sequence", "detail"),
+        "The sweeper found something that fell through, or is about to.",
+    ),
+    LogEvent("sweep.done", "info", ("examined", "found"), "A sweep ended."),
+    LogEvent(
+        "custody.counted",
+        "info",
+        ("since", "until", "received", "delivered", "dead_lettered", "unmatched", "in_flight", "unaccounted"),
+        "A custody report was made.",
+    ),
+    LogEvent(
+        "custody.unaccounted",
+        "error",
+        ("source", "event_id", "sequence", "detail"),
+        "An event that was answered 2xx cannot be accounted for.",
+    ),
     LogEvent("spool.began", "warning", ("events",), "The bus is away: events are kept in the outbox."),
     LogEvent("spool.dead_lettered", "error", ("dead_letter", "code"), "The bus can never take an event of the outbox."),
     LogEvent("spool.drain_deferred", "info", ("code", "reason"), "An event of the outbox is tried again later."),
