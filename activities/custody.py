@@ -140,7 +140,7 @@ class CustodyCount:
         before = await last_completed(client, names.CUSTODY, scheduled=names.CUSTODY_SCHEDULE)
         if before is None:
             return Period(None, max(fill.first, 1), last, (), max(fill.first - 1, 0))
-        known: CustodyReport = await result_of(client, before.workflow_id, CustodyReport, CALL)
+        known = await result_of(client, before.workflow_id, CustodyReport, CALL, run_id=before.run_id)
         if known.resume_at > fill.last + 1:  # the stream was made anew: its numbers begin again
             return Period(known.until, max(fill.first, 1), last, (), 0)
         first = max(known.resume_at, fill.first)

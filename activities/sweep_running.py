@@ -21,7 +21,7 @@ from holdfast.telemetry.metrics import Metrics
 from holdfast.temporal.connect import TemporalClient
 from holdfast.temporal.ended_runs import beginning, decoded
 from holdfast.temporal.run_list import ListedRun
-from holdfast.temporal.stuck_runs import elsewhere, failing, is_polled, overdue, terminate
+from holdfast.temporal.stuck_runs import POLLED_WITHIN, elsewhere, failing, is_polled, overdue, terminate
 
 MOST = 5_000  # runs of each kind that are looked at in one sweep; the rest waits for the next
 SHOWN = 5  # ids that stand in one alert
@@ -36,6 +36,7 @@ class RunningSweep:
     metrics: Metrics
     clock: Clock
     deadline: timedelta
+    polled_within: timedelta = POLLED_WITHIN
 
     async def findings(self) -> AsyncIterator[Finding]:
         """Yield what does not move. Raises Unavailable."""
@@ -59,7 +60,7 @@ class RunningSweep:
             if run.workflow_id not in settled:
                 waiting[run.task_queue].append(run)
         for task_queue, those in sorted(waiting.items()):
-            if await is_polled(self.client, task_queue):
+            if await is_polled(self.client, task_queue, within=self.polled_within):
                 continue
             shown = ", ".join(run.workflow_id for run in those[:SHOWN])
             more = f" and {len(those) - SHOWN} more" if len(those) > SHOWN else ""

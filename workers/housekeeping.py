@@ -49,7 +49,7 @@ async def show_custody(client: Client, metrics: Metrics) -> None:
         last = await last_completed(client, names.CUSTODY, scheduled=names.CUSTODY_SCHEDULE)
         if last is None:
             return
-        report: CustodyReport = await result_of(client, last.workflow_id, CustodyReport, CALL)
+        report = await result_of(client, last.workflow_id, CustodyReport, CALL, run_id=last.run_id)
     except HoldfastError as error:
         log.debug("sample.custody", extra={"code": error.code})
         return

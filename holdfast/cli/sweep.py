@@ -74,7 +74,7 @@ async def _run(settings: ProcessSettings, given: SweepInput) -> tuple[SweepResul
         )
     workflow_id = f"{names.SWEEP_SCHEDULE}-by-hand-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
     await start_now(client, names.SWEEP, given, workflow_id)
-    result: SweepResult = await result_of(client, workflow_id, SweepResult, WITHIN)
+    result = await result_of(client, workflow_id, SweepResult, WITHIN)
     return result, workflow_id, client.namespace
 
 

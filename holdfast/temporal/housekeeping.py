@@ -6,7 +6,7 @@ which `holdfast schedules` plans and prunes: another owner stands in their memo.
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio.client import (
     Client,
@@ -28,6 +28,7 @@ from holdfast.temporal.connect import bounded_call, workflow_call
 from holdfast.temporal.run_list import ListedRun, runs
 
 OWNER = "holdfast-housekeeping"  # value of the memo MEMO_OWNER
+M = TypeVar("M")
 CATCH_UP = timedelta(minutes=10)  # one late sweep says as much as ten
 
 
@@ -83,9 +84,10 @@ async def start_now(client: Client, workflow: str, given: Any, workflow_id: str)
     return handle.first_execution_run_id or ""
 
 
-async def result_of(client: Client, workflow_id: str, model: type[Any], within: timedelta) -> Any:
-    """Await the result of a run. Raises Unavailable after `within`."""
-    return await workflow_call(client.get_workflow_handle(workflow_id, result_type=model).result(), workflow_id, within)
+async def result_of(client: Client, workflow_id: str, model: type[M], within: timedelta, *, run_id: str = "") -> M:
+    """Await the result of a run, the newest one of its id without `run_id`. Raises Unavailable after `within`."""
+    handle = client.get_workflow_handle(workflow_id, run_id=run_id or None, result_type=model)
+    return await workflow_call(handle.result(), workflow_id, within)
 
 
 async def last_completed(client: Client, workflow: str, *, scheduled: str = "") -> ListedRun | None:
