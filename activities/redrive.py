@@ -118,7 +118,13 @@ class Redrives:
         elif (schedule := self.loaded.config.schedules.get(tick.schedule)) is not None:
             event = schedule.event
             tick = tick.model_copy(
-                update={"type": event.type, "subject": event.subject, "data": None, "data_expression": event.data}
+                update={
+                    "type": event.type,
+                    "subject": event.subject,
+                    "data": None,
+                    "data_expression": event.data,
+                    "timezone": schedule.timezone,
+                }
             )
         return tick, nominal_time(record.event_id)
 

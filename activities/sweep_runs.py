@@ -30,6 +30,7 @@ from holdfast.temporal.run_list import ListedRun
 from holdfast.temporal.starts import start_case
 
 STORE_WITHIN = timedelta(seconds=8)
+MAX_SOURCE = 256  # characters of an event's source
 MAX_RAW = 262_144  # bytes of an input that nobody could read
 
 ENDS = {
@@ -94,9 +95,12 @@ class RunSweep:
 
     async def _of_tick(self, run: ListedRun, began: Beginning, told: str) -> DeadLetterRecord | None:
         """Return the tick's dead letter; None where its event is on the bus."""
-        tick = await decoded(self.client, began.arguments[0], ScheduledInput) if len(began.arguments) == 1 else None
-        if tick is None:
+        tick = ScheduledInput() if not began.arguments else None  # all of it may be left out
+        if len(began.arguments) == 1:
+            tick = await decoded(self.client, began.arguments[0], ScheduledInput)
+        if tick is None or not (tick.schedule or began.schedule):
             return self._unreadable(run, began, told)
+        tick = tick if tick.schedule else tick.model_copy(update={"schedule": began.schedule[:MAX_SOURCE]})
         event_id = tick_event_id(began.due or run.started_at)
         if await find_event(self.bus, tick.schedule, event_id) is not None:
             return None

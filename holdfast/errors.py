@@ -46,6 +46,11 @@ class ErrorCode(StrEnum):
     # deciding
     FILTER_FAILED = "filter.failed"
     MAPPING_FAILED = "mapping.failed"
+    # ticking
+    SCHEDULE_MISSED = "schedule.missed"
+    SCHEDULE_SKIPPED = "schedule.skipped"
+    SCHEDULE_LOST = "schedule.lost"
+    SCHEDULE_STOPPED = "schedule.stopped"
     # delivering
     TARGET_UNREACHABLE = "target.unreachable"
     TARGET_TIMEOUT = "target.timeout"

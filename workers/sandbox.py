@@ -24,6 +24,8 @@ PASSED_THROUGH = (
     "workflows.inputs",
     "workflows.moves",
     "workflows.narrate",
+    "workflows.narrate_escalation",
+    "workflows.notices",
     "workflows.outcomes",
     "workflows.policies",
     "workflows.records",

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
+from httpx import AsyncClient
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -40,6 +41,7 @@ from workers.housekeeping import keep_house
 from workers.janitor import Janitor
 from workers.replayer import WorkflowOptions
 from workers.sampler import sample
+from workers.schedule_watch import keep_watch
 from workers.settle import Dispatcher
 
 log = logging.getLogger(__name__)
@@ -135,7 +137,7 @@ class WorkerProcess:
             ),
         }
         http = new_client()
-        worker = self._worker(client, registry.build(self.bus, loaded, self._secrets(), metrics, http))
+        worker = self._worker(client, self._activities(http))
         fetching = [
             _task(gate.keep()),
             _task(self._consumers["dispatcher"].run(gate.passable, self._repair(DISPATCHER))),
@@ -143,6 +145,7 @@ class WorkerProcess:
             _task(Janitor(self.bus, loaded.config.bus.streams.events).run()),
             _task(sample(self.bus, client, metrics)),
             _task(keep_house(client, gate, metrics, loaded.config.sweeper)),
+            _task(keep_watch(client, gate)),
         ]
         polling = _task(self._poll(worker, gate))
         try:
@@ -183,6 +186,10 @@ class WorkerProcess:
             max_concurrent_local_activities=ACTIVITIES,
             graceful_shutdown_timeout=GRACE,
         )
+
+    def _activities(self, http: AsyncClient) -> list[Callable[..., Any]]:
+        ui = self._settings.temporal_ui_url
+        return registry.build(self.bus, self._loaded, self._secrets(), self._metrics, http, ui=ui)
 
     def _secrets(self) -> Secrets:
         return Secrets(self._loaded.file.resolve().parent)

@@ -44,6 +44,8 @@ from holdfast.contracts.delivery import (
     TerminateChildInput,
 )
 from holdfast.contracts.escalations import CaseNotice, ReportedCase
+from holdfast.contracts.notifications import Notification, NotifyResult
+from holdfast.contracts.schedule_watch import WatchState
 from holdfast.contracts.scheduled import PublishTickInput, ScheduledResult
 from holdfast.contracts.sweeping import PartResult, SweepInput, SweepPartInput, SweepResult, SweepWindow
 from holdfast.domain.actions import WorkflowAction
@@ -101,6 +103,18 @@ async def record_dead_letter(record: DeadLetterRecord) -> StoredDeadLetter:
 async def publish_tick(given: PublishTickInput) -> ScheduledResult:
     """Publish a schedule's event; tried for ever, its id makes that safe. Raises ActivityError where it cannot be."""
     return await _small(names.PUBLISH_TICK, given, ScheduledResult)
+
+
+async def watch_schedules(given: WatchState) -> WatchState:
+    """Look at every schedule once; tried for ever."""
+    done: WatchState = await workflow.execute_activity(
+        names.WATCH_SCHEDULES,
+        given,
+        result_type=WatchState,
+        start_to_close_timeout=policies.WATCH_CALL,
+        retry_policy=policies.FOR_EVER,
+    )
+    return done
 
 
 async def prepare_redrive(given: PrepareRedriveInput) -> PrepareRedriveResult:
@@ -196,6 +210,20 @@ async def count_run(given: CountRunInput) -> None:
         await workflow.execute_local_activity(
             names.COUNT_RUN, given, start_to_close_timeout=policies.SMALL_CALL, retry_policy=policies.ONCE
         )
+
+
+async def notify(given: Notification) -> NotifyResult:
+    """Tell one notifier; tried for some minutes. Raises ActivityError where it could not be told."""
+    result: NotifyResult = await workflow.execute_activity(
+        names.NOTIFY,
+        given,
+        result_type=NotifyResult,
+        start_to_close_timeout=policies.NOTIFY_ATTEMPT,
+        schedule_to_close_timeout=policies.NOTIFY_GIVE_UP,
+        retry_policy=policies.NOTIFY,
+        summary=f"{given.about}: {given.notifier}"[:200],
+    )
+    return result
 
 
 async def _small(activity: str, given: Any, result: type[Result]) -> Result:

@@ -4,8 +4,20 @@ from workflows.case_watch import CaseWatch
 from workflows.custody import Custody
 from workflows.dead_letter import DeadLetter
 from workflows.delivery import EventDelivery
+from workflows.escalation import Escalation
+from workflows.schedule_watch import ScheduleWatch
 from workflows.scheduled import ScheduledEvent
 from workflows.sweep import Sweep
 from workflows.unknown import UnknownType
 
-WORKFLOWS: list[type] = [EventDelivery, DeadLetter, ScheduledEvent, CaseWatch, Sweep, Custody, UnknownType]
+WORKFLOWS: list[type] = [
+    EventDelivery,
+    DeadLetter,
+    ScheduledEvent,
+    CaseWatch,
+    ScheduleWatch,
+    Escalation,
+    Sweep,
+    Custody,
+    UnknownType,
+]

@@ -1,8 +1,6 @@
 """The moves of `holdfast dead-letters`: one command per Update of a case. Flow: show → **move** → the case anew."""
 
 import asyncio
-import getpass
-import platform
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +15,7 @@ from holdfast.cli.case_page import case_page
 from holdfast.cli.clients import open_temporal, workflow_link
 from holdfast.cli.options import DataDirOption, JsonOption
 from holdfast.cli.output import console, show_json
+from holdfast.cli.person import ByOption, person
 from holdfast.contracts.dead_letter import CaseView
 from holdfast.contracts.moves import (
     AcknowledgeInput,
@@ -43,12 +42,6 @@ IdArgument = Annotated[
     str,
     typer.Argument(metavar="ID", help="Id of the dead letter, or its case's workflow id.", show_default=False),
 ]
-ByOption = Annotated[
-    str | None,
-    typer.Option(
-        "--by", metavar="WHO", help="Who does it, for the record. Default: $HOLDFAST_OPERATOR, else you@host."
-    ),
-]
 NoteOption = Annotated[
     str, typer.Option("--note", "--reason", metavar="TEXT", help="What the others should know, for the record.")
 ]
@@ -66,7 +59,7 @@ def acknowledge(
 ) -> None:
     """Say that you look after it, so that nobody else need."""
     settings = load_settings(None, data_dir)
-    given = _input(AcknowledgeInput, by=_by(by, settings), note=note)
+    given = _input(AcknowledgeInput, by=person(by, settings), note=note)
     on_case(settings, lambda client: cases.acknowledge(client, dead_letter, given), as_json=as_json)
 
 
@@ -80,7 +73,7 @@ def assign(  # noqa: PLR0913, PLR0917 - one parameter per option
 ) -> None:
     """Give it to somebody; find theirs with `list --assignee`."""
     settings = load_settings(None, data_dir)
-    given = _input(AssignInput, by=_by(by, settings), to=to, note=note)
+    given = _input(AssignInput, by=person(by, settings), to=to, note=note)
     on_case(settings, lambda client: cases.assign(client, dead_letter, given), as_json=as_json)
 
 
@@ -97,7 +90,9 @@ def snooze(  # noqa: PLR0913, PLR0917 - one parameter per option
 ) -> None:
     """Ask for no attention for a while; then it is open again. It does not expire meanwhile."""
     settings = load_settings(None, data_dir)
-    given = _input(SnoozeInput, by=_by(by, settings), reason=reason, **{"for": for_} if for_ else {}, **_until(until))
+    given = _input(
+        SnoozeInput, by=person(by, settings), reason=reason, **{"for": for_} if for_ else {}, **_until(until)
+    )
     on_case(settings, lambda client: cases.snooze(client, dead_letter, given), as_json=as_json)
 
 
@@ -110,7 +105,7 @@ def comment(
 ) -> None:
     """Leave a note."""
     settings = load_settings(None, data_dir)
-    given = _input(CommentInput, by=_by(by, settings), text=text)
+    given = _input(CommentInput, by=person(by, settings), text=text)
     on_case(settings, lambda client: cases.comment(client, dead_letter, given), as_json=as_json)
 
 
@@ -139,7 +134,9 @@ def redrive(  # noqa: PLR0913, PLR0917 - one parameter per option
     """
     settings = load_settings(None, data_dir)
     config: Config = "recorded" if recorded else "current"
-    given = _input(RedriveInput, by=_by(by, settings), reason=reason, body=_read(body), trigger=trigger, config=config)
+    given = _input(
+        RedriveInput, by=person(by, settings), reason=reason, body=_read(body), trigger=trigger, config=config
+    )
 
     async def act(client: Client) -> CaseView:
         view = await cases.redrive(client, dead_letter, given)
@@ -161,7 +158,7 @@ def discard(
     if not reason.strip():
         raise RejectedInput(ErrorCode.INPUT_INVALID, "--reason: say why it need not be delivered")
     settings = load_settings(None, data_dir)
-    given = _input(DiscardInput, by=_by(by, settings), reason=reason)
+    given = _input(DiscardInput, by=person(by, settings), reason=reason)
     on_case(settings, lambda client: cases.discard(client, dead_letter, given), as_json=as_json)
 
 
@@ -221,17 +218,6 @@ def _until(text: str | None) -> dict[str, object]:
     except ValueError as error:
         raise RejectedInput(ErrorCode.INPUT_INVALID, f"--until {text}: {error}") from error
     return {"until": moment if moment.tzinfo else moment.replace(tzinfo=UTC)}
-
-
-def _by(by: str | None, settings: ProcessSettings) -> str:
-    """Return who does it: as told, as the environment says, else the user of this machine."""
-    if by or settings.operator:
-        return by or settings.operator or ""
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):
-        user = "unknown"
-    return f"{user}@{platform.node() or 'unknown'}"[:200]
 
 
 def _read(body: Path | None) -> str | None:

@@ -58,6 +58,9 @@ def unreadable_secrets(config: HoldfastConfig, secrets: Secrets) -> Iterator[str
         for reference in headers.values():
             if is_reference(reference):
                 yield from _unreadable(f"triggers.{name}", reference, secrets)
+    for name, notifier in config.notifiers.items():
+        for reference in notifier.references:
+            yield from _unreadable(f"notifiers.{name}", reference, secrets)
 
 
 def _unreadable(where: str, reference: str, secrets: Secrets) -> Iterator[str]:
@@ -75,5 +78,7 @@ def _summary(config: HoldfastConfig) -> str:
             ("source", config.sources),
             ("trigger", config.triggers),
             ("schedule", config.schedules),
+            ("escalation", config.escalations),
+            ("notifier", config.notifiers),
         )
     )

@@ -25,6 +25,8 @@ COMMANDS = {
     "verify": "holdfast.cli.verify",
     "events": "holdfast.cli.events",
     "dead-letters": "holdfast.cli.dead_letters",
+    "escalations": "holdfast.cli.escalations",
+    "notifiers": "holdfast.cli.notifiers",
     "schedules": "holdfast.cli.schedules",
     "sweep": "holdfast.cli.sweep",
     "custody": "holdfast.cli.custody",

@@ -6,9 +6,12 @@ TASK_QUEUE = "holdfast"
 EVENT_DELIVERY = "EventDelivery"
 DEAD_LETTER = "DeadLetter"
 SCHEDULED_EVENT = "ScheduledEvent"
+ESCALATION = "Escalation"
 CASE_WATCH = "CaseWatch"
 SWEEP = "Sweep"
 CUSTODY = "Custody"
+SCHEDULE_WATCH = "ScheduleWatch"
+SCHEDULE_WATCH_ID = "holdfast/schedule-watch"
 
 # activities
 DELIVER = "deliver"
@@ -20,12 +23,14 @@ PREPARE_REDRIVE = "prepare_redrive"
 REPUBLISH = "republish"
 PUBLISH_TICK = "publish_tick"
 REPORT_CASE = "report_case"
+NOTIFY = "notify"
 WATCH_TRIGGER = "watch_trigger"
 LOOK_AT_TRIGGER = "look_at_trigger"
 PLAN_SWEEP = "plan_sweep"
 SWEEP_PART = "sweep_part"
 TELL_SWEEP = "tell_sweep"
 COUNT_CUSTODY = "count_custody"
+WATCH_SCHEDULES = "watch_schedules"
 
 # updates and signals of a case (each is both), and its query
 ACKNOWLEDGE = "acknowledge"
@@ -37,6 +42,10 @@ DISCARD = "discard"
 RECOVERED = "recovered"  # signal: the watch of a trigger has seen that its target answers again
 SUPERSEDED = "superseded"  # signal: the watch of a trigger has seen a newer delivery of the same key
 CASE = "case"
+
+# signal and query of an escalation; it also takes `acknowledge`, as Update and as signal
+REPORT = "report"
+SHOW_ESCALATION = "escalation"
 
 # search attributes, all Keyword: SQL visibility has ten Keyword slots per namespace, these take eight
 SA_SOURCE = "HoldfastSource"
@@ -68,4 +77,6 @@ CUSTODY_SCHEDULE = "holdfast-custody"
 
 # memo of the schedules that Holdfast owns
 MEMO_OWNER = "holdfast"
-MEMO_HASH = "holdfast-hash"
+# memo of their action, which, unlike the schedule's own, can be changed
+MEMO_MAX_RUNS = "holdfast-max-runs"  # the number that the remaining runs were counted from
+MEMO_COUNTED_SINCE = "holdfast-counted-since"  # stop_when counts ticks after this time

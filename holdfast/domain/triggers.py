@@ -152,7 +152,8 @@ class DeadLetterConfig(BaseModel):
 
     escalation: str | None = Field(
         default=None,
-        description="The escalation that is told of each case, by its name under `escalations`. Default: nobody is.",
+        description="The escalation that is told of each case, by its name under `escalations`. Default: the one named"
+        " `default`, where there is one.",
     )
     auto_redrive: AutoRedrive | None = Field(
         default=None, description="Redrive automatically while the case is open. Default: only people redrive."

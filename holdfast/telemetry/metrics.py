@@ -58,8 +58,12 @@ class Metrics:
         self._spool_rejected = self._tally(names.SPOOL_REJECTED)
         self._swept = self._tally(names.SWEPT)
         self._unaccounted = self._tally(names.UNACCOUNTED)
+        self._notifications = self._tally(names.NOTIFICATIONS)
         self._ingest = self._histogram(names.GATEWAY_INGEST)
         self._end_to_end = self._histogram(names.END_TO_END)
+        self._ticks = self._tally(names.TICKS)
+        self._ticks_missed = self._tally(names.TICKS_MISSED)
+        self._schedules_stopped = self._tally(names.SCHEDULES_STOPPED)
 
     def requests(self, source: str, status: int) -> None:
         """Count one webhook request answered with `status`."""
@@ -145,6 +149,22 @@ class Metrics:
     def unaccounted(self, counts: Mapping[str, int]) -> None:
         """Show how many events of each source the last custody report could not account for."""
         self._unaccounted.replace({(source,): count for source, count in counts.items()})
+
+    def ticked(self, schedule: str, outcome: str) -> None:
+        """Count one tick of a schedule; `outcome` is published or unwanted."""
+        self._ticks.add(schedule, outcome)
+
+    def tick_missed(self, schedule: str, reason: str) -> None:
+        """Count one tick that never ran; `reason` is missed, skipped or lost."""
+        self._ticks_missed.add(schedule, reason)
+
+    def schedule_stopped(self, schedule: str) -> None:
+        """Count one schedule that `stop_when` paused."""
+        self._schedules_stopped.add(schedule)
+
+    def notified(self, kind: str, outcome: str) -> None:
+        """Count one attempt to tell people; `kind` is of the notifier, `outcome` sent, retried or failed."""
+        self._notifications.add(kind, outcome)
 
     def exposition(self) -> tuple[bytes, str]:
         """Return the body and the Content-Type of a Prometheus scrape."""

@@ -19,6 +19,7 @@ from holdfast.temporal.errors import classify, of_workflow
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
 TemporalClient: TypeAlias = Client
 """What those annotate with who may not import the SDK's client."""
 

@@ -3,6 +3,7 @@
 Flow: Sweep → **ended_runs** → latest → began | ended → dead letter. What they were about stands in their own history.
 """
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,16 +20,18 @@ from holdfast.errors import ErrorCode, RejectedInput, bounded
 from holdfast.temporal.connect import workflow_call
 from holdfast.temporal.run_list import ListedRun, listed, runs
 
+_BY_SCHEDULE = ("TemporalScheduledStartTime", "TemporalScheduledById")
 MAX_REASON = 400  # characters
 M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """What a run was started with; `due` is set by Temporal where a schedule started it."""
+    """What a run was started with; `due` and `schedule` are set by Temporal where a schedule started it."""
 
     arguments: tuple[Payload, ...]
     due: datetime | None
+    schedule: str = ""
 
 
 async def ended_runs(client: Client, since: datetime) -> AsyncIterator[ListedRun]:
@@ -58,9 +61,9 @@ async def beginning(client: Client, run: ListedRun) -> Beginning:
     handle = client.get_workflow_handle(run.workflow_id, run_id=run.run_id)
     first = await workflow_call(anext(handle.fetch_history_events(page_size=1)), run.workflow_id)
     started = first.workflow_execution_started_event_attributes
-    due = started.search_attributes.indexed_fields.get("TemporalScheduledStartTime")
-    moment = None if due is None else datetime.fromisoformat(due.data.decode().strip('"'))
-    return Beginning(tuple(started.input.payloads), moment)
+    fields = started.search_attributes.indexed_fields
+    due, by = (json.loads(fields[name].data) if name in fields else "" for name in _BY_SCHEDULE)
+    return Beginning(tuple(started.input.payloads), datetime.fromisoformat(due) if due else None, by)
 
 
 async def decoded(client: Client, payload: Payload, model: type[M]) -> M | None:

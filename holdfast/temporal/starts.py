@@ -3,12 +3,19 @@
 Flow: decide → **start** → settle. Already started is success: Temporal's workflow id is the deduplication of record.
 """
 
+import contextlib
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client
-from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
 
 from holdfast import ids
 from holdfast.clock import rfc3339
@@ -104,6 +111,22 @@ async def start_case(client: Client, record: DeadLetterRecord, *, given: Any = N
             ("delivery", record.workflow_id or ""),
         ),
     )
+
+
+async def start_watch(client: Client) -> None:
+    """Start the watch for missed ticks where it does not run already. Raises what `classify` says."""
+    with contextlib.suppress(Conflict):
+        await bounded_call(
+            client.start_workflow(
+                names.SCHEDULE_WATCH,
+                id=names.SCHEDULE_WATCH_ID,
+                task_queue=names.TASK_QUEUE,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                static_summary="names the ticks of schedules that never ran",
+            ),
+            START_WITHIN,
+        )
 
 
 async def _start(client: Client, workflow: str, given: Any, *, id: str, **options: Any) -> Started:  # noqa: A002
