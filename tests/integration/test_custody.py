@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from temporalio.client import Client
+from typer.testing import CliRunner, Result
 
 from holdfast import ids
 from holdfast.bus.connect import Bus
@@ -16,11 +17,13 @@ from holdfast.bus.publish import EventPublisher
 from holdfast.bus.retention import backlog_of
 from holdfast.bus.streams import DISPATCHER, ESCALATOR, subject_for
 from holdfast.bus.topology import ensure_consumer, ensure_streams
+from holdfast.cli.main import app
 from holdfast.contracts import names
 from holdfast.contracts.custody import CustodyInput, CustodyReport, SourceCount
 from holdfast.domain.events import Envelope
 from holdfast.domain.streams import BusConfig
 from holdfast.embedded.servers import binary
+from holdfast.settings.process import ProcessSettings
 from holdfast.temporal.housekeeping import last_completed, result_of
 from tests.buses import SOON
 from tests.conftest import assert_eventually
@@ -70,6 +73,19 @@ async def temporal(server: TemporalServer, *words: str) -> str:
     return done.stdout
 
 
+async def holdfast(settings: ProcessSettings, directory: Path, *words: str) -> Result:
+    """Run a command as a person would, against the test's servers."""
+    password = settings.nats_password.get_secret_value() if settings.nats_password else ""
+    env = {
+        "NATS_URL": settings.nats_url,
+        "NATS_USER": settings.nats_user,
+        "NATS_PASSWORD": password,
+        "TEMPORAL_ADDRESS": settings.temporal_address,
+        "HOLDFAST_CONFIG": str(directory / "holdfast.yaml"),
+    }
+    return await asyncio.to_thread(CliRunner().invoke, app, list(words), env=env)
+
+
 async def test_it_adds_up_and_names_what_does_not(
     nats_server: NatsServer, temporal_server: TemporalServer, tmp_path: Path
 ) -> None:
@@ -93,6 +109,12 @@ async def test_it_adds_up_and_names_what_does_not(
             for one in wanted:
                 await client.get_workflow_handle(ids.delivery_id("note", one.source, one.id)).result()
             counted = await report(client, began)
+            said = await holdfast(settings, tmp_path, "custody", "--since", began.isoformat(), "--json")
+            swept = await holdfast(settings, tmp_path, "sweep", "--since", began.isoformat(), "--json")
+    assert said.exit_code == 1
+    assert json.loads(said.stdout)["unaccounted"][0]["event_id"] == lost.id
+    assert swept.exit_code == 0, swept.output
+    assert json.loads(swept.stdout)["examined"] > 0
     assert counted.sources == (
         SourceCount(source="orders", received=9, repeated=1, delivered=5, dead_lettered=3, unaccounted=1),
         SourceCount(source="plain", received=3, unmatched=3),
