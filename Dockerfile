@@ -22,6 +22,8 @@ RUN /opt/build/bin/hatchling build --target wheel --directory /dist \
 FROM python:3.12-slim
 RUN groupadd --system --gid 10001 holdfast && useradd --system --uid 10001 --gid holdfast --no-create-home holdfast
 COPY --from=build /opt/holdfast /opt/holdfast
+# a volume that is mounted here for the first time takes over whose it is
+RUN install --directory --owner holdfast --group holdfast --mode 0700 /var/lib/holdfast
 ENV PATH=/opt/holdfast/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1

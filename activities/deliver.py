@@ -14,6 +14,8 @@ from activities.boundary import classify, is_permanent, translate
 from activities.http import HttpTarget
 from activities.nats import NatsTarget
 from activities.target import Receipt, Shipment
+from holdfast.bus.connect import Bus
+from holdfast.bus.objects import chunks_of
 from holdfast.clock import Clock
 from holdfast.contracts import names
 from holdfast.contracts.attempts import append, failed, lost, read_log
@@ -34,6 +36,7 @@ class Deliver:
     nats: NatsTarget
     metrics: Metrics
     clock: Clock
+    bus: Bus | None = None  # where bodies lie that are too large for an envelope
 
     @activity.defn(name=names.DELIVER)
     async def deliver(self, given: DeliverInput) -> DeliverResult:
@@ -63,7 +66,9 @@ class Deliver:
             delivery=given.delivery,
             attempt=number,
         ) as current:
-            shipment = Shipment(given.delivery, event, current.traceparent, current.tracestate)
+            chunks = chunks_of(self.bus, event) if event.body_ref is not None and self.bus is not None else None
+            trace = current.traceparent, current.tracestate
+            shipment = Shipment(given.delivery, event, *trace, chunks, given.answer_wanted)
             match given.spec.action:
                 case HttpAction() as action:
                     return await self.http.send(action, shipment)

@@ -5,7 +5,7 @@ Flow: deliver → **http** → the world. What the answer means is decided by `j
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -24,6 +24,7 @@ from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput, Transien
 from holdfast.settings.secrets import Secrets
 
 MAX_RESPONSE = 65_536  # bytes read of an answer; more is not our business, and the connection is dropped
+MAX_ANSWER = 16_384  # characters of an answer that somebody waits for; it is kept in Temporal
 EXCERPT = 200  # characters of a refusal that people see
 _LATER = frozenset({408, 425, 429})
 _OURS = frozenset({"content-length", "transfer-encoding", "connection"})  # the client writes them
@@ -46,9 +47,10 @@ class Call:
     method: str
     url: str
     headers: Mapping[str, str]
-    body: bytes | None
+    body: bytes | AsyncIterator[bytes] | None
     timeout: timedelta
     hidden: tuple[str, ...] = ()
+    answer_wanted: bool = False  # the beginning of the answer belongs to the receipt
 
 
 async def exchange(client: httpx.AsyncClient, call: Call, clock: Clock) -> Receipt:
@@ -78,7 +80,10 @@ async def exchange(client: httpx.AsyncClient, call: Call, clock: Clock) -> Recei
         what = _without(call.hidden, f"{type(error).__name__}: {error}")
         raise TransientFailure(ErrorCode.TARGET_UNREACHABLE, what) from None
     assert answer is not None and answer.status is not None  # noqa: S101, PT018 - every other way has raised
-    return judge(answer.status, answer.headers, _without(call.hidden, answer.excerpt)[:EXCERPT], now=clock.now())
+    receipt = judge(answer.status, answer.headers, _without(call.hidden, answer.excerpt)[:EXCERPT], now=clock.now())
+    if not call.answer_wanted:
+        return receipt
+    return Receipt(receipt.summary, {**receipt.result, "body": _without(call.hidden, answer.text)[:MAX_ANSWER]})
 
 
 class HttpTarget:
@@ -92,7 +97,15 @@ class HttpTarget:
     async def send(self, action: HttpAction, shipment: Shipment) -> Receipt:
         """Make one call. Raises TransientFailure or PermanentFailure, `target.…`."""
         headers, hidden = self._headers(action, shipment)
-        call = Call(action.method, action.url, headers, _body(action, shipment), action.timeout, tuple(hidden))
+        call = Call(
+            method=action.method,
+            url=action.url,
+            headers=headers,
+            body=_body(action, shipment),
+            timeout=action.timeout,
+            hidden=tuple(hidden),
+            answer_wanted=shipment.answer_wanted,
+        )
         return await exchange(self._client, call, self._clock)
 
     def _headers(self, action: HttpAction, shipment: Shipment) -> tuple[dict[str, str], list[str]]:
@@ -102,6 +115,9 @@ class HttpTarget:
         kind = "application/json" if action.body is not None else cloudevents.content_type(shipment.event)
         if kind is not None:
             headers["content-type"] = kind
+        reference = shipment.event.body_ref
+        if action.body is None and action.method != "GET" and reference is not None:
+            headers["content-length"] = str(reference.size)  # a body that turns out damaged ends before it is whole
         if shipment.traceparent is not None:
             headers["traceparent"] = shipment.traceparent
             if shipment.tracestate is not None:
@@ -116,6 +132,8 @@ class HttpTarget:
                 headers[name.lower()] = secret
             else:
                 headers[name.lower()] = value
+        # after the mapping, so never read as references: an event that says `env:KEY` must not get the key sent
+        headers |= {name.lower(): value for name, value in action.mapped_headers.items() if name.lower() not in _OURS}
         headers["idempotency-key"] = cloudevents.encode_value(shipment.delivery)
         return headers, hidden
 
@@ -154,6 +172,11 @@ class _Answer:
             await response.aclose()
 
     @property
+    def text(self) -> str:
+        """The beginning of the body as text; bytes that are none are replaced."""
+        return self._body.decode("utf-8", "replace")
+
+    @property
     def excerpt(self) -> str:
         """The beginning of the body as one line of text."""
         text = self._body.decode("utf-8", "replace")
@@ -190,10 +213,12 @@ def retry_after(value: str | None, *, now: datetime) -> timedelta | None:
     return min(max(due - now, timedelta(0)), MAX_RETRY_AFTER)
 
 
-def _body(action: HttpAction, shipment: Shipment) -> bytes | None:
+def _body(action: HttpAction, shipment: Shipment) -> bytes | AsyncIterator[bytes] | None:
     if action.body is not None:
         return action.body.encode("utf-8", "surrogatepass")
-    return None if action.method == "GET" else shipment.event.raw_body
+    if action.method == "GET":
+        return None
+    return shipment.event.raw_body if shipment.event.body_ref is None else shipment.chunks
 
 
 def _without(hidden: Sequence[str], text: str) -> str:

@@ -9,9 +9,11 @@ from activities import cloudevents
 from activities.target import Receipt, Shipment
 from holdfast import ids
 from holdfast.bus.connect import Bus
+from holdfast.bus.objects import Loading, load_body
 from holdfast.bus.publish import publish_message
 from holdfast.domain.actions import NatsAction
-from holdfast.errors import PermanentFailure, RejectedInput
+from holdfast.domain.events import Envelope
+from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput
 
 TIMEOUT = timedelta(seconds=4)  # below the attempt's own, so that the reason is ours
 
@@ -30,7 +32,7 @@ class NatsTarget:
             headers["content-type"] = kind
         if shipment.traceparent is not None:
             headers["traceparent"] = shipment.traceparent
-        body = shipment.event.raw_body if action.body is None else action.body.encode("utf-8", "surrogatepass")
+        body = await self._body(action, shipment.event)
         try:
             stored = await publish_message(
                 self._bus,
@@ -44,3 +46,19 @@ class NatsTarget:
             raise PermanentFailure(error.code, error.message) from error
         result = {"stream": stored.stream, "sequence": stored.sequence, "duplicate": stored.duplicate}
         return Receipt(f"{stored.stream} #{stored.sequence}", result)
+
+    async def _body(self, action: NatsAction, event: Envelope) -> bytes:
+        if action.body is not None:
+            return action.body.encode("utf-8", "surrogatepass")
+        reference = event.body_ref
+        if reference is None:
+            return event.raw_body
+        if reference.size > self._bus.max_payload:
+            raise PermanentFailure(
+                ErrorCode.REQUEST_TOO_LARGE,
+                f"the body has {reference.size} bytes and the NATS server takes {self._bus.max_payload} in one message;"
+                " give the action a `body` that is a part of it, or let the receiver read the bucket"
+                f" {reference.bucket}",
+            )
+        async with self._bus.part(Loading).room:
+            return await load_body(self._bus, event)

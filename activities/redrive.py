@@ -3,7 +3,9 @@
 Flow: DeadLetter → **prepare_redrive** → EventDelivery; or: DeadLetter → **republish** → stream EVENTS.
 """
 
+import asyncio
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,6 +16,7 @@ from activities.boundary import boundary
 from activities.publish import Ticks
 from holdfast import ids
 from holdfast.bus.connect import Bus
+from holdfast.bus.objects import Loading, load_body
 from holdfast.bus.publish import publish_message
 from holdfast.bus.streams import subject_for
 from holdfast.contracts import names
@@ -28,8 +31,8 @@ from holdfast.contracts.scheduled import ScheduledInput, nominal_time
 from holdfast.domain.actions import DeliverySpec
 from holdfast.domain.bodies import parse_json
 from holdfast.domain.events import Envelope, decode_envelope, pack_body
-from holdfast.domain.expressions import EVENT
-from holdfast.domain.matching import Matched, Passed, Undecidable
+from holdfast.domain.json_scan import Path
+from holdfast.domain.matching import Matched, Passed, Seen, Undecidable, Verdict, see
 from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput, bounded
 from holdfast.settings.file import LoadedConfig
 
@@ -53,7 +56,7 @@ class Redrives:
         with boundary():
             envelope = edited(given.record, given.body)
             try:
-                spec = self._decide(given, envelope)
+                spec = await self._decide(given, envelope)
             except RejectedInput as error:
                 return PrepareRedriveResult(reason=error.message, refused=True)
             if isinstance(spec, str):
@@ -80,7 +83,7 @@ class Redrives:
                 timeout=TIMEOUT,
             )
 
-    def _decide(self, given: PrepareRedriveInput, envelope: Envelope) -> DeliverySpec | str:
+    async def _decide(self, given: PrepareRedriveInput, envelope: Envelope) -> DeliverySpec | str:
         """Return what to run; or, as text, why nothing is to be run. Raises RejectedInput for what cannot be done."""
         record, name = given.record, given.trigger or given.record.trigger
         trigger = self.loaded.triggers.get(name)
@@ -89,10 +92,9 @@ class Redrives:
         if trigger is None:
             known = ", ".join(sorted(self.loaded.config.triggers)) or "none"
             raise RejectedInput(ErrorCode.NOT_FOUND, f"there is no trigger {name!r}; there are: {bounded(known, 300)}")
-        bound = EVENT.bind(event=envelope.view())
         # a trigger that a person names is not asked whether it wants the event: its filter is for what comes by itself
         decide = trigger.verdict if given.trigger is None else trigger.map
-        match decide(bound, subject=envelope.subject):
+        match await self._verdict(decide, trigger.needs, envelope):
             case Matched(spec):
                 return spec
             case Passed(_, reason) if given.body is not None:
@@ -106,6 +108,14 @@ class Redrives:
                 return f"trigger {record.trigger} no longer wants this event: {reason}"
             case Undecidable(code=code, reason=reason):
                 raise PermanentFailure(code, reason)
+
+    async def _verdict(self, decide: Callable[[Seen], Verdict], needs: frozenset[Path], envelope: Envelope) -> Verdict:
+        """Decide; a body that lies elsewhere is read where an expression needs it. Raises PermanentFailure."""
+        if envelope.body_ref is None or not needs:
+            return decide(see(envelope, None, needs))
+        async with self.bus.part(Loading).room:
+            body = await load_body(self.bus, envelope)
+            return await asyncio.to_thread(lambda: decide(see(envelope, body, needs)))
 
     def _tick(self, record: DeadLetterRecord, body: str | None) -> tuple[ScheduledInput, Any]:
         """Return the tick as its schedule is configured now, or with the edited data."""
@@ -156,7 +166,12 @@ def edited(record: DeadLetterRecord, body: str | None) -> Envelope:
         return record.envelope
     raw = body.encode("utf-8", "surrogatepass")
     encoding, text = pack_body(raw)
-    changed = {"body_encoding": encoding, "body": text, "body_sha256": ids.sha256_hex(raw)}
+    changed: dict[str, Any] = {
+        "body_ref": None,
+        "body_encoding": encoding,
+        "body": text,
+        "body_sha256": ids.sha256_hex(raw),
+    }
     return record.envelope.model_copy(update=changed)
 
 
@@ -165,7 +180,10 @@ def _raw(record: DeadLetterRecord, body: str | None) -> bytes:
         return body.encode("utf-8", "surrogatepass")
     if record.raw_base64 is None:
         raise PermanentFailure(ErrorCode.NOT_FOUND, "the dead letter holds no bytes; give a body")
-    return base64.b64decode(record.raw_base64)
+    try:
+        return base64.b64decode(record.raw_base64, validate=True)
+    except ValueError as error:
+        raise PermanentFailure(ErrorCode.ENVELOPE_INVALID, "the dead letter's bytes are no base64") from error
 
 
 def _subject(record: DeadLetterRecord, body: bytes) -> str:

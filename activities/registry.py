@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from activities.announce import Announcer
 from activities.case_watch import Watches
 from activities.children import Children
 from activities.custody import CustodyCount
@@ -45,7 +46,7 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
     """
     clock = SystemClock()
     http = http or new_client()
-    deliver = Deliver(HttpTarget(http, secrets, clock), NatsTarget(bus), metrics, clock)
+    deliver = Deliver(HttpTarget(http, secrets, clock), NatsTarget(bus), metrics, clock, bus)
     ticks = Ticks(bus, clock, metrics, Stops(bus, metrics, clock))
     redrives = Redrives(bus, loaded, ticks)
     watches = Watches()
@@ -68,6 +69,7 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
         children.inspect_child,
         children.terminate_child,
         children.count_run,
+        Announcer(bus).announce,
         Escalations(loaded).report_case,
         notify.notify,
     ]

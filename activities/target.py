@@ -1,5 +1,6 @@
 """What every kind of action gives and gets: one attempt, and what came of it."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ class Shipment:
     event: Envelope
     traceparent: str | None
     tracestate: str | None
+    chunks: AsyncIterator[bytes] | None = None  # of a body that lies elsewhere
+    answer_wanted: bool = False  # the beginning of the target's answer belongs to the receipt
 
 
 @dataclass(frozen=True, slots=True)

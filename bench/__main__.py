@@ -1,6 +1,7 @@
 """Runs every measurement and prints one table: `make bench`, or `python -m bench gateway latency`."""
 
 import asyncio
+import json
 import os
 import platform
 import signal
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import load
+from bench.filters import filter_costs
 from bench.schemes import verification_costs
 from bench.stack import resident, running
 from holdfast.embedded.servers import free_ports
@@ -67,7 +69,7 @@ async def gateway() -> list[Row]:
 
 async def spool() -> list[Row]:
     """Answers per second with the bus away and an outbox, against the bus present, in one gateway."""
-    more = "gateway: {on_unavailable: spool, spool: {max_bytes: 4GiB}}\n"
+    more = "gateway: {spool: {max_bytes: 4GiB}}\n"
     async with running("http://127.0.0.1:9", "nats", "gateway", more=more) as stack:
         port = int(stack.gateway_url.rpartition(":")[2])
         requests = load.signed_requests("/hooks/github", 60_000, host="x")
@@ -91,6 +93,32 @@ async def spool() -> list[Row]:
             f"{away.per_second / present.per_second:.2f}; statuses {away.statuses}",
         ),
         ("outbox to the bus", f"{drained:.0f}/s", "", f"{events} events, from the bus's return"),
+    ]
+
+
+async def abuse() -> list[Row]:
+    """Normal traffic at 50/s beside 500 connections that drip headers and 200 that drip bodies, and without them."""
+    seconds = 20.0
+    async with running("http://127.0.0.1:9", "nats", "gateway") as stack:
+        port = int(stack.gateway_url.rpartition(":")[2])
+        alone = await load.open_loop(port, load.signed_requests("/hooks/github", 500, host="x"), 16, 50)
+        before = resident(stack.pid("gateway") or 0)
+        command = [sys.executable, "-m", "bench.slow", str(port), "500", "200", str(seconds)]
+        slow = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        requests = load.signed_requests("/hooks/github", int(50 * (seconds - 2)), host="x")
+        beside = await load.open_loop(port, requests, 16, 50)
+        after = resident(stack.pid("gateway") or 0)
+        printed, _ = await slow.communicate()
+    fates = json.loads(printed)
+    ended = ", ".join(f"{kind} {each['ended']} in at most {each['longest']:.1f} s" for kind, each in fates.items())
+    return [
+        (
+            "50/s beside 700 slow clients",
+            f"p50 {beside.quantile(0.5):.1f} ms, p99 {beside.quantile(0.99):.1f} ms",
+            f"alone p50 {alone.quantile(0.5):.1f} ms, p99 {alone.quantile(0.99):.1f} ms",
+            f"p99 target 1000 ms; statuses {beside.statuses}",
+        ),
+        ("slow clients ended", ended, "", f"memory {before:.0f} → {after:.0f} MiB"),
     ]
 
 
@@ -224,12 +252,19 @@ async def _listening(port: int) -> None:
     raise TimeoutError("the empty server does not listen")
 
 
+async def filters() -> list[Row]:
+    """What one event costs against 1, 100 and 1,000 triggers; no server."""
+    return await asyncio.to_thread(filter_costs)
+
+
 PARTS: dict[str, Callable[[], Awaitable[list[Row]]]] = {
     "gateway": gateway,
     "spool": spool,
     "deliveries": deliveries,
     "latency": latency,
     "schemes": schemes,
+    "abuse": abuse,
+    "filters": filters,
 }
 
 

@@ -3,6 +3,8 @@
 `/hooks/…` goes to `hooks.py` before FastAPI sees it; FastAPI serves the rest and the OpenAPI document of both.
 """
 
+from typing import Any
+
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
@@ -14,6 +16,7 @@ from gateway.problems import problem_of
 from gateway.readiness import Readiness
 from gateway.receive import Receive, Scope
 from gateway.routes import Routes
+from gateway.status import Status, status_router
 from holdfast import __version__
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.telemetry.metrics import Metrics
@@ -22,10 +25,11 @@ from holdfast.telemetry.metrics import Metrics
 class WebhookApp:
     """The application on the public port."""
 
-    def __init__(self, hooks: Hooks, routes: Routes, readiness: Readiness) -> None:
+    def __init__(self, hooks: Hooks, routes: Routes, readiness: Readiness, status: Status) -> None:
         self._hooks = hooks
         self.rest = _fastapi("Holdfast")
         self.rest.include_router(health_router(readiness))
+        self.rest.include_router(status_router(status))
         described = document(self.rest, routes)
         self.rest.openapi = lambda: described  # type: ignore[method-assign]
 
@@ -42,7 +46,11 @@ def ops_app(readiness: Readiness, metrics: Metrics) -> FastAPI:
     app = _fastapi("Holdfast gateway, for operators")
     app.include_router(health_router(readiness))
 
-    @app.get("/metrics", summary="Prometheus metrics", tags=["metrics"])
+    text: dict[int | str, dict[str, Any]] = {
+        200: {"description": "The exposition format of Prometheus.", "content": {"text/plain": {}}}
+    }
+
+    @app.get("/metrics", summary="Prometheus metrics", tags=["metrics"], response_class=Response, responses=text)
     async def exposition() -> Response:
         body, content_type = metrics.exposition()
         return Response(body, media_type=content_type)

@@ -4,26 +4,49 @@ Flow: receive → **authenticate** → normalise → identify → publish.
 """
 
 import hmac
+from dataclasses import dataclass
+from functools import partial
 
+from gateway.beside import beside
 from gateway.certificates import Certificates
+from gateway.key_sets import KeySets
 from gateway.requests import AuthenticRequest, RawRequest
-from holdfast.domain.signatures import Refused, Verifier
+from holdfast.domain.signatures import Fetched, Refused, Verifier
+from holdfast.domain.signing_keys import Key
 from holdfast.errors import ErrorCode, RejectedInput
 
 _NOBODYS_KEY = bytes(32)
 
 
-async def authenticate(raw: RawRequest, verifier: Verifier | None, certificates: Certificates) -> AuthenticRequest:
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Where senders publish what verifies them."""
+
+    certificates: Certificates
+    key_sets: KeySets
+
+    async def fetched(self, verifier: Verifier, raw: RawRequest) -> Fetched:
+        """Return what a request needs of it. Raises as `authenticate` does."""
+        certificate: bytes | None = None
+        keys: tuple[Key, ...] = ()
+        source, address = verifier.scheme.key_source, verifier.key_address(raw.signed)
+        if source is not None and address is not None:
+            certificate = await self.certificates.get(address, source)
+        if (wanted := verifier.key_set(raw.signed)) is not None:
+            keys = await self.key_sets.get(*wanted)
+        return Fetched(certificate, keys)
+
+
+async def authenticate(raw: RawRequest, verifier: Verifier | None, published: Published) -> AuthenticRequest:
     """Verify; `None` is a source declared `dangerous_unverified`.
 
-    Raises RejectedInput `signature.…`, and Unavailable `signature.key_unavailable` where the sender signs with a
-    certificate that cannot be had now.
+    Raises RejectedInput `signature.…` or `client.not_allowed`, and Unavailable `signature.key_unavailable` where the
+    sender signs with a certificate or key that cannot be had now.
     """
     if verifier is None:
         return AuthenticRequest(raw, None)
-    address = verifier.key_address(raw.signed)
-    certificate = await certificates.get(address) if address is not None else None
-    verdict = verifier.verify(raw.signed, raw.received_at, certificate)
+    fetched = await published.fetched(verifier, raw)
+    verdict = await beside(len(raw.body), partial(verifier.verify, fetched=fetched), raw.signed, raw.received_at)
     if isinstance(verdict, Refused):
         raise RejectedInput(verdict.code, verdict.reason)
     return AuthenticRequest(raw, verdict.id)

@@ -7,27 +7,26 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from gateway.limits import ANSWER_WITHIN
-from holdfast.domain.events import Envelope
+from gateway.limits import ANSWER_WITHIN, LARGE_ANSWER_WITHIN
+from gateway.requests import Parcel
 from holdfast.errors import ErrorCode, Unavailable
 
 Outcome = TypeVar("Outcome")
 
 
-async def store_all(
-    envelopes: Sequence[Envelope], store: Callable[[Envelope], Awaitable[Outcome]]
-) -> tuple[Outcome, ...]:
+async def store_all(parcels: Sequence[Parcel], store: Callable[[Parcel], Awaitable[Outcome]]) -> tuple[Outcome, ...]:
     """Store every event; return the outcomes in the order given. Raises as `store` does where one is not stored.
 
     The largest goes first and alone: if the bus refuses one for its size, it is that one, and nothing is stored yet.
     """
-    if not envelopes:
+    if not parcels:
         return ()
-    largest = max(range(len(envelopes)), key=lambda index: len(envelopes[index].body))
+    largest = max(range(len(parcels)), key=lambda index: parcels[index].size)
+    within = LARGE_ANSWER_WITHIN if any(parcel.apart for parcel in parcels) else ANSWER_WITHIN
     try:
-        async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
-            first = await store(envelopes[largest])
-            rest = [envelope for index, envelope in enumerate(envelopes) if index != largest]
+        async with asyncio.timeout(within.total_seconds()):
+            first = await store(parcels[largest])
+            rest = [parcel for index, parcel in enumerate(parcels) if index != largest]
             # all are awaited, also past a failure: what is under way when this returns is stored or not, never unknown
             others = await asyncio.gather(*map(store, rest), return_exceptions=True)
     except TimeoutError as error:

@@ -5,6 +5,7 @@ make the gateway call anybody else; but which file is asked for is still the str
 """
 
 import asyncio
+import logging
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,8 +13,12 @@ from http import HTTPStatus
 
 import httpx
 
+from gateway.trust import Trust
 from holdfast.clock import Clock
+from holdfast.domain.schemes import KeySource
 from holdfast.errors import ErrorCode, RejectedInput, Unavailable
+
+log = logging.getLogger(__name__)
 
 WITHIN = timedelta(seconds=2)  # for one fetch, connecting and all: senders wait 5 s and longer
 KEPT = timedelta(hours=24)
@@ -32,14 +37,17 @@ class _Held:
 class Certificates:
     """What was fetched, by address."""
 
-    def __init__(self, clock: Clock, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self, clock: Clock, transport: httpx.AsyncBaseTransport | None = None, trust: Trust | None = None
+    ) -> None:
         self._clock = clock
+        self._trust = trust or Trust()
         self._transport = transport
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self._under_way: dict[str, asyncio.Task[bytes | None]] = {}
 
-    async def get(self, address: str) -> bytes:
-        """Return the certificate (PEM) at an address, fetched at most once at a time.
+    async def get(self, address: str, source: KeySource) -> bytes:
+        """Return the certificate (PEM) at an address, fetched at most once at a time, if it is that of `source`.
 
         Raises RejectedInput `signature.invalid` where the address holds none, Unavailable
         `signature.key_unavailable` where it cannot be asked now.
@@ -50,7 +58,7 @@ class Certificates:
             if task is None:
                 if len(self._under_way) >= AT_ONCE:
                     raise Unavailable(ErrorCode.SIGNATURE_KEY_UNAVAILABLE, "too many certificates are asked for")
-                task = asyncio.create_task(self._fetch(address), name="certificate")
+                task = asyncio.create_task(self._fetch(address, source), name="certificate")
                 self._under_way[address] = task
                 task.add_done_callback(lambda done: self._settle(address, done))
             # one waiter that goes away takes the fetch from nobody else
@@ -74,7 +82,7 @@ class Certificates:
             empty = next((key for key, held in self._held.items() if held.certificate is None), None)
             self._held.pop(empty if empty is not None else next(iter(self._held)))
 
-    async def _fetch(self, address: str) -> bytes | None:
+    async def _fetch(self, address: str, source: KeySource) -> bytes | None:
         try:
             async with (
                 asyncio.timeout(WITHIN.total_seconds()),
@@ -85,7 +93,11 @@ class Certificates:
                     if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
                         raise _unavailable()
                     return None
-                return await _bounded(response)
+                found = await _bounded(response)
+                if found is not None and not self._trust.believes(found, source, self._clock.now()):
+                    log.warning("certificate.not_trusted", extra={"url": address})
+                    return None
+                return found
         except (httpx.HTTPError, TimeoutError, OSError) as error:
             raise _unavailable() from error
 

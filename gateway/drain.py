@@ -11,16 +11,17 @@ import random
 from datetime import UTC, datetime
 from typing import Protocol
 
-from gateway.limits import DRAIN_AGAIN, DRAIN_LOOK, DRAIN_PUBLISH_WITHIN, DRAIN_WINDOW
+from gateway.limits import DRAIN_AGAIN, DRAIN_LOOK, DRAIN_PUBLISH_WITHIN, DRAIN_WINDOW, STORE_BODY_WITHIN
 from gateway.outbox import Outbox
 from gateway.outbox_file import Spooled
+from gateway.outbox_record import split
 from gateway.readiness import Readiness
 from holdfast import ids
 from holdfast.bus.connect import Bus
 from holdfast.bus.publish import EventPublisher, publish_dead_letter
 from holdfast.contracts.dead_letter import DeadLetterRecord
 from holdfast.domain.deadletters import Stage
-from holdfast.domain.events import decode_envelope
+from holdfast.domain.events import Envelope, decode_envelope
 from holdfast.errors import ErrorCode, HoldfastError, RejectedInput, Unavailable
 
 log = logging.getLogger(__name__)
@@ -123,9 +124,11 @@ class Drain:
         """Publish one event; return its outcome, or None where it must stay."""
         try:
             try:
-                _check(event)
+                envelope, body = _read(event)
+                if body is not None:
+                    await self._publisher.store_body(envelope, body, timeout=STORE_BODY_WITHIN)
                 stored = await self._publisher.publish_record(
-                    event.source, event.event_id, event.record, timeout=DRAIN_PUBLISH_WITHIN
+                    event.source, event.event_id, split(event.record)[0], timeout=DRAIN_PUBLISH_WITHIN
                 )
             except RejectedInput as error:  # the bus can never take it: it must be seen, and must not block the rest
                 await self._give_up(event, error)
@@ -154,8 +157,17 @@ class Drain:
         self._metrics.spool_state(state.events, state.bytes, self._outbox.oldest_age)
 
 
-def _check(event: Spooled) -> None:
-    """Refuse what the disk has changed: RejectedInput `envelope.invalid`."""
-    envelope = decode_envelope(event.record)
+def _read(event: Spooled) -> tuple[Envelope, bytes | None]:
+    """Return the event, and its body where that is stored apart.
+
+    Raises RejectedInput `envelope.invalid` for what the disk has changed.
+    """
+    record, body = split(event.record)
+    envelope = decode_envelope(record)
     if (envelope.source, envelope.id) != (event.source, event.event_id):
         raise RejectedInput(ErrorCode.ENVELOPE_INVALID, "the record in the outbox belongs to another event")
+    if (body is None) != (envelope.body_ref is None) or (
+        body is not None and ids.sha256_hex(body) != envelope.body_sha256
+    ):
+        raise RejectedInput(ErrorCode.ENVELOPE_INVALID, "the body in the outbox is not the one that was received")
+    return envelope, body

@@ -15,11 +15,13 @@ from typing import Any
 from gateway.requests import NormalRequest
 from gateway.routes import Route, keepable
 from holdfast import ids
+from holdfast.bus.objects import reference_for
 from holdfast.clock import rfc3339
 from holdfast.domain.bodies import is_json, read_data
 from holdfast.domain.cloudevents import CloudEvent
 from holdfast.domain.events import CloudEventOrigin, Envelope, cloudevent_view, pack_body
 from holdfast.domain.expressions import EVENT, Bound, Expression, Failed, Found
+from holdfast.domain.large_bodies import data_of
 from holdfast.domain.paths import walk
 from holdfast.errors import ErrorCode, RejectedInput
 
@@ -35,11 +37,13 @@ def identify(normal: NormalRequest, route: Route, traceparent: str, tracestate: 
     """
     raw = normal.raw
     bound = EVENT.bind(event=_view(normal, route)) if route.has_expressions else None
-    encoding, text = pack_body(normal.body)
+    encoding, text = pack_body(normal.body) if not normal.is_large else ("text", "")
     event = normal.cloudevent
+    event_id = _printable_id(_event_id(normal, route, bound))
+    digest = normal.body_sha256
     # every field is ours or checked above, so validation would only hash the body a second time
     return Envelope.model_construct(
-        id=_printable_id(_event_id(normal, route, bound)),
+        id=event_id,
         source=route.source,
         type=_event_type(normal, route, bound),
         time=raw.received_at if event is None or event.time is None else event.time,
@@ -53,8 +57,9 @@ def identify(normal: NormalRequest, route: Route, traceparent: str, tracestate: 
         query=_query(normal, route),
         body_encoding=encoding,
         body=text,
-        body_sha256=normal.body_sha256,
+        body_sha256=digest,
         cloudevent=None if event is None else _origin(event),
+        body_ref=reference_for(route.source, event_id, len(normal.body), digest) if normal.is_large else None,
     )
 
 
@@ -161,6 +166,8 @@ def _described(normal: NormalRequest, route: Route) -> Any:
     if normal.data is not None or route.preset is None:
         return normal.data
     body = normal.raw.body
+    if normal.is_large:
+        return data_of(body, "application/json" if body[:1] in {b"{", b"["} else normal.content_type, route.needs).value
     return read_data(body, "application/json" if body[:1] in {b"{", b"["} else normal.content_type)[1]
 
 
@@ -198,7 +205,11 @@ def _view(normal: NormalRequest, route: Route) -> dict[str, Any]:
     if normal.data is not None:
         seen["data"] = normal.data
         return seen
-    found, data = read_data(normal.body, _content_type(normal, route))
+    if normal.is_large:
+        shown = data_of(normal.body, _content_type(normal, route), route.needs)
+        found, data = shown.found, shown.value
+    else:
+        found, data = read_data(normal.body, _content_type(normal, route))
     if found:
         seen["data"] = data
     return seen

@@ -8,6 +8,14 @@ ANSWER_WITHIN = timedelta(seconds=2.5)
 PUBLISH_WITHIN = timedelta(seconds=2)
 """For the bus to store an event; after that the outcome is unknown and the sender is asked to repeat."""
 
+LARGE_ANSWER_WITHIN = timedelta(seconds=9)
+"""The same for a body over 128 KiB, which is stored apart first; GitHub, who sends up to 25 MB, waits 10 s."""
+
+STORE_BODY_WITHIN = timedelta(seconds=5)
+"""For the bus to store such a body, a piece at a time."""
+
+MAX_STRUCTURED = 1_048_576  # bytes of a structured CloudEvent or a batch, whose parts are read in memory
+
 PUBLISH_BEFORE_SPOOLING = timedelta(seconds=1.5)
 """The same where an outbox stands behind the bus: a second is left for a slow disk."""
 
@@ -22,11 +30,18 @@ LINGER = timedelta(seconds=1)
 
 LINGER_BYTES = 4_194_304  # bytes thrown away at most, likewise
 
+WRITE_WITHIN = timedelta(seconds=10)
+"""For a client to take the answers that wait for it, before its connection is cut."""
+
+MAX_PIPELINED = 16  # requests that wait on one connection; the server would parse and keep all that come
+
+MAX_HEADERS = 128  # in one request; real senders and their proxies together stay under 60
+
 MAX_HEADER_BYTES = 65_536  # request line and headers together; common proxies allow 8 to 64 KiB
 
-MAX_BUFFERED = 67_108_864  # bytes of bodies held at once; above it new ones are asked to come again
+MAX_BUFFERED = 67_108_864  # bytes of bodies held at once, two of 25 MiB; above it new ones are asked to come again
 
-UNKNOWN_CAP = 524_288  # bytes read for a path of no source: what a source accepts by default
+UNKNOWN_CAP = 26_214_400  # bytes read for a path of no source: what a source accepts by default
 
 MAX_BATCH = 500  # CloudEvents in one batch; one disk stores about 1,000 a second, and the sender waits for all
 
@@ -44,6 +59,30 @@ MAX_QUERY_FIELDS = 100
 
 RETRY_AFTER = (5, 30)
 """Seconds, drawn evenly, so that senders who were refused together do not come back together."""
+
+RETRY_AFTER_CONCURRENT = (1, 5)
+"""Seconds, likewise, for senders that sent too much at once."""
+
+OPS_CONNECTIONS = 64  # open on the operators' port
+
+SPARE_FILES = 128
+"""File descriptors left for what is no connection on the public port: bus, outbox, the operators' port."""
+MAX_WAITING = 256  # requests that wait for an outcome at once; above it they are answered 202 at once
+
+ASK_AGAIN = timedelta(seconds=1)
+"""How often the workers are asked about an event that was known before, of which no news may come."""
+
+STATUS_WITHIN = timedelta(seconds=10)
+"""For the whole of `GET /events/…`: reading the bus and asking a worker."""
+
+MAX_STATUS = 16  # status questions at once; above it they are asked to come again
+
+REJECTIONS_QUEUED = 200  # refused requests that wait to be written down; above it they are only counted
+
+REJECTIONS_BURST = 50
+REJECTIONS_RATE = 5.0  # per second and source after the burst: writing them down must cost the disk next to nothing
+
+MAX_HASHED = 1_048_576  # bytes of a refused body that is hashed for the log
 
 KEEP_ALIVE = timedelta(seconds=30)
 """How long an idle connection stays; longer than most senders' own pools, so that they close first."""

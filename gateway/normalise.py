@@ -9,16 +9,25 @@ from urllib.parse import parse_qsl
 from gateway.limits import MAX_QUERY_FIELDS
 from gateway.requests import AuthenticRequest, NormalRequest, RawRequest
 from holdfast.domain.bodies import is_json, parse_json
+from holdfast.domain.json_scan import Path, scan
+from holdfast.domain.large_bodies import INLINE
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.ids import sha256_hex
 
 
-def normalise(authentic: AuthenticRequest, kept: frozenset[bytes]) -> NormalRequest:
-    """Parse and select. Raises RejectedInput `request.malformed` where the body is not the JSON it claims to be."""
+def normalise(
+    authentic: AuthenticRequest, kept: frozenset[bytes], needs: frozenset[Path] = frozenset()
+) -> NormalRequest:
+    """Parse and select; of a large body only what stands at `needs`, though all of it is checked.
+
+    Raises RejectedInput `request.malformed` where the body is not the JSON it claims to be.
+    """
     raw = authentic.raw
     headers = kept_headers(raw, kept)
     content_type = headers.get("content-type")
-    data: Any = parse_json(raw.body) if is_json(content_type) else None
+    data: Any = None
+    if is_json(content_type):
+        data = parse_json(raw.body) if len(raw.body) <= INLINE else scan(raw.body, needs)
     return NormalRequest(
         authentic=authentic,
         content_type=content_type,

@@ -15,15 +15,24 @@ _STATUS = {
     ErrorCode.SIGNATURE_MISSING: HTTPStatus.UNAUTHORIZED,
     ErrorCode.SIGNATURE_INVALID: HTTPStatus.UNAUTHORIZED,
     ErrorCode.SIGNATURE_STALE: HTTPStatus.UNAUTHORIZED,
+    ErrorCode.CLIENT_NOT_ALLOWED: HTTPStatus.FORBIDDEN,
     ErrorCode.SOURCE_UNKNOWN: HTTPStatus.NOT_FOUND,
     ErrorCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    ErrorCode.INPUT_INVALID: HTTPStatus.BAD_REQUEST,
+    ErrorCode.ACCESS_UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    ErrorCode.ACCESS_FORBIDDEN: HTTPStatus.FORBIDDEN,
     ErrorCode.REQUEST_METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,
     ErrorCode.REQUEST_TOO_SLOW: HTTPStatus.REQUEST_TIMEOUT,
     ErrorCode.REQUEST_TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     ErrorCode.REQUEST_UNSUPPORTED_MEDIA_TYPE: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
 }
 
-_CLOSING = {ErrorCode.REQUEST_TOO_LARGE, ErrorCode.REQUEST_TOO_SLOW, ErrorCode.REQUEST_UNSUPPORTED_MEDIA_TYPE}
+_CLOSING = {
+    ErrorCode.SOURCE_RATE_LIMITED,
+    ErrorCode.REQUEST_TOO_LARGE,
+    ErrorCode.REQUEST_TOO_SLOW,
+    ErrorCode.REQUEST_UNSUPPORTED_MEDIA_TYPE,
+}
 """Refused before the body was read to its end: the connection cannot carry another request."""
 
 UNPROVEN = "The request could not be verified."
@@ -34,6 +43,9 @@ UNKNOWN_OUTCOME = "It is not known whether the event was stored. Send it again: 
 
 _UNKNOWN = {ErrorCode.BUS_TIMEOUT, ErrorCode.SPOOL_FULL, ErrorCode.SPOOL_FAILED}
 """The outbox is asked after the bus, which may have stored the event without being able to say so."""
+
+_TOO_MANY = {ErrorCode.SOURCE_RATE_LIMITED, ErrorCode.SOURCE_TOO_CONCURRENT}
+"""429: the sender's own doing, and yet the same again will do; all else that is unavailable is 503."""
 
 _UNPROVEN = {ErrorCode.SIGNATURE_MISSING, ErrorCode.SIGNATURE_INVALID, ErrorCode.SIGNATURE_STALE}
 
@@ -52,13 +64,15 @@ def problem_of(error: HoldfastError, *, allow: Sequence[str] = (), detail: str |
     """Translate an error of ours; `allow` are the methods for 405, `detail` is for callers who may know more."""
     code = error.code
     if isinstance(error, Unavailable):
-        status, headers = HTTPStatus.SERVICE_UNAVAILABLE, [(b"retry-after", _retry_after(error))]
+        status = HTTPStatus.TOO_MANY_REQUESTS if code in _TOO_MANY else HTTPStatus.SERVICE_UNAVAILABLE
+        headers = [(b"retry-after", _retry_after(error))]
     else:
         status, headers = _STATUS.get(code, HTTPStatus.INTERNAL_SERVER_ERROR), []
     if allow:
         headers.append((b"allow", ", ".join(allow).encode()))
     if status == HTTPStatus.UNAUTHORIZED:
-        headers.append((b"www-authenticate", b"Signature"))
+        asked = code is ErrorCode.ACCESS_UNAUTHENTICATED
+        headers.append((b"www-authenticate", b'Bearer realm="holdfast"' if asked else b"Signature"))
     return _document(status, code, detail or _detail(error, status), headers, closes=code in _CLOSING)
 
 
@@ -66,6 +80,8 @@ def _detail(error: HoldfastError, status: HTTPStatus) -> str:
     """Say what the sender can use; why a dependency failed is for the log."""
     if error.code in _UNPROVEN:
         return UNPROVEN
+    if error.code is ErrorCode.CLIENT_NOT_ALLOWED:
+        return "Requests from this address are not accepted."
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return "Something went wrong here; the event was not stored."
     if status == HTTPStatus.SERVICE_UNAVAILABLE:

@@ -5,11 +5,12 @@ Flow: receive → authenticate → normalise → identify → **publish** ─Pub
 
 import asyncio
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from gateway.limits import ANSWER_WITHIN, PUBLISH_WITHIN
+from gateway.limits import ANSWER_WITHIN, LARGE_ANSWER_WITHIN, PUBLISH_WITHIN, STORE_BODY_WITHIN
 from gateway.readiness import Readiness
+from gateway.requests import Parcel
 from holdfast.bus.publish import Stored
 from holdfast.domain.events import Envelope
 from holdfast.errors import ErrorCode, Unavailable
@@ -28,8 +29,8 @@ class Kept:
 class Store(Protocol):
     """What makes an event safe."""
 
-    async def store(self, envelope: Envelope) -> Kept:
-        """Store. Raises Unavailable, and RejectedInput `request.too_large`; within ANSWER_WITHIN."""
+    async def store(self, parcel: Parcel) -> Kept:
+        """Store. Raises Unavailable, and RejectedInput `request.too_large`; within (LARGE_)ANSWER_WITHIN."""
         ...
 
 
@@ -40,28 +41,35 @@ class BusStore:
         self._publisher = publisher
         self._readiness = readiness
 
-    async def store(self, envelope: Envelope) -> Kept:
+    async def store(self, parcel: Parcel) -> Kept:
         """Store on the bus."""
-        return Kept((await publish(envelope, self._publisher, self._readiness)).duplicate)
+        return Kept((await publish(parcel, self._publisher, self._readiness)).duplicate)
 
 
 class Publisher(Protocol):
     """What stores events: `holdfast.bus.publish.EventPublisher`."""
 
-    async def publish_event(self, envelope: Envelope, *, timeout: timedelta) -> Stored:
+    async def store_body(self, envelope: Envelope, body: bytes, *, timeout: timedelta) -> None:
+        """Store the body that an event refers to within `timeout`."""
+        ...
+
+    async def publish_event(
+        self, envelope: Envelope, *, timeout: timedelta, awaited_until: datetime | None = None
+    ) -> Stored:
         """Store one event within `timeout`."""
         ...
 
 
 async def publish(
-    envelope: Envelope, publisher: Publisher, readiness: Readiness, *, within: timedelta = PUBLISH_WITHIN
+    parcel: Parcel, publisher: Publisher, readiness: Readiness, *, within: timedelta = PUBLISH_WITHIN
 ) -> Stored:
     """Store. Raises Unavailable `bus.…` or `not_ready`, and RejectedInput `request.too_large`."""
     problem = readiness.intake_problem()
     if problem is not None:
         raise problem
+    envelope, answer_within = parcel.envelope, ANSWER_WITHIN if parcel.apart is None else LARGE_ANSWER_WITHIN
     try:
-        async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
+        async with asyncio.timeout(answer_within.total_seconds()):
             with span(
                 names.SPAN_PUBLISH.name,
                 traceparent=envelope.traceparent,
@@ -69,6 +77,8 @@ async def publish(
                 kind="producer",
                 source=envelope.source,
             ):
-                return await publisher.publish_event(envelope, timeout=within)
+                if parcel.apart is not None:  # the event is stored only when all of its body is
+                    await publisher.store_body(envelope, parcel.apart, timeout=STORE_BODY_WITHIN)
+                return await publisher.publish_event(envelope, timeout=within, awaited_until=parcel.awaited_until)
     except TimeoutError as error:
         raise Unavailable(ErrorCode.BUS_TIMEOUT, "the bus did not answer in time; the outcome is unknown") from error

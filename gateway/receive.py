@@ -4,6 +4,7 @@ Flow: **receive** → authenticate → normalise → identify → publish.
 """
 
 import asyncio
+import io
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -29,7 +30,8 @@ def check_head(headers: list[tuple[bytes, bytes]], cap: int) -> None:
                 raise too_large(cap)
         elif name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
             raise RejectedInput(
-                ErrorCode.REQUEST_UNSUPPORTED_MEDIA_TYPE, "Content-Encoding must be absent: send the body uncompressed."
+                ErrorCode.REQUEST_UNSUPPORTED_MEDIA_TYPE,
+                "Content-Encoding must be absent: send the body uncompressed, as it was signed.",
             )
 
 
@@ -59,7 +61,7 @@ class Receiver:
         path: str = scope["raw_path"].decode("latin-1")
         query: bytes = scope["query_string"]
         urls = _urls(headers, path, query)
-        signed = SignedRequest(tuple(headers), body, scope["method"], path, urls, query.decode("latin-1"))
+        signed = SignedRequest(tuple(headers), body, scope["method"], path, urls, query.decode("latin-1"), _peer(scope))
         return RawRequest(signed, path_params, query, self._clock.now())
 
     def release(self, raw: RawRequest) -> None:
@@ -67,7 +69,7 @@ class Receiver:
         self.held -= len(raw.body)
 
     async def _read(self, receive_event: Receive, cap: int) -> bytes:
-        chunks: list[bytes] = []
+        whole: io.BytesIO | None = None  # it grows in place: a list of chunks and their sum would be twice the body
         size = 0
         try:
             while True:
@@ -77,8 +79,12 @@ class Receiver:
                 self.held += len(chunk)
                 self._check(event, size, cap)
                 if not event.get("more_body", False):
-                    return b"".join([*chunks, chunk]) if chunks else chunk
-                chunks.append(chunk)
+                    if whole is None:
+                        return chunk
+                    whole.write(chunk)
+                    return whole.getvalue()
+                whole = whole or io.BytesIO()
+                whole.write(chunk)
         except BaseException:
             self.held -= size
             raise
@@ -90,6 +96,11 @@ class Receiver:
             raise too_large(cap)
         if self.held > self._limit:
             raise Unavailable(ErrorCode.NOT_READY, "too many large requests at once")
+
+
+def _peer(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def _length(value: bytes) -> int:

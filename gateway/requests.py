@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from holdfast.domain.cloudevents import CloudEvent
+from holdfast.domain.events import Envelope
+from holdfast.domain.large_bodies import INLINE
 from holdfast.domain.schemes import SignedRequest
 
 
@@ -35,6 +37,20 @@ class AuthenticRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Parcel:
+    """An event to be stored. `apart` is its body where that goes to the object store, before the event."""
+
+    envelope: Envelope
+    apart: bytes | None = None
+    awaited_until: datetime | None = None  # its sender waits for the outcome until then
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body, about."""
+        return len(self.envelope.body) if self.apart is None else len(self.apart)
+
+
+@dataclass(frozen=True, slots=True)
 class NormalRequest:
     """A request as data, with what of it is kept; or one of the CloudEvents it carried.
 
@@ -54,3 +70,8 @@ class NormalRequest:
     def raw(self) -> RawRequest:
         """The request as it was received."""
         return self.authentic.raw
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the body is stored apart; then `data` holds only what the source reads of it."""
+        return len(self.body) > INLINE

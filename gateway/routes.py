@@ -3,19 +3,26 @@
 Flow: holdfast.yaml → **routes** → pipeline. Everything that can be wrong with a source's secrets is found here.
 """
 
+import pathlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from urllib.parse import unquote
 
 from gateway.cloudevents import Acceptance
 from gateway.handshakes import Greeter, greeter
 from gateway.problems import Answer
+from holdfast.domain.answers import RespondConfig
+from holdfast.domain.clients import Proxies
 from holdfast.domain.expressions import EVENT, Expression
 from holdfast.domain.handshakes import handshakes_of
+from holdfast.domain.json_scan import Path
+from holdfast.domain.needs import field_path, needs
 from holdfast.domain.presets import Preset, preset_of, verifier_of
+from holdfast.domain.schemes import KeySet
 from holdfast.domain.signatures import Verifier
-from holdfast.domain.sources import DEFAULT_HEADERS, EventConfig, RespondConfig, SourceConfig
+from holdfast.domain.sources import DEFAULT_HEADERS, MAX_WAIT, EventConfig, SourceConfig
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.settings.secrets import Secrets
 
@@ -52,6 +59,9 @@ class Route:
     respond: Answer | None  # the fixed answer of the source, without Location
     cloudevents: Acceptance
     greeter: Greeter
+    needs: frozenset[Path]  # what is read of the data of a large body
+    headers: tuple[tuple[bytes, bytes], ...] = ()  # the source's own, of every answer to an accepted event
+    wait: timedelta = timedelta(0)  # the longest that `Prefer: wait` is obeyed
 
     @property
     def reachable_by(self) -> frozenset[str]:
@@ -67,11 +77,11 @@ class Route:
 class Routes:
     """Finds the source of a path: fixed paths by look-up, those with `{parts}` in the order of the file."""
 
-    def __init__(self, sources: Mapping[str, SourceConfig], secrets: Secrets) -> None:
+    def __init__(self, sources: Mapping[str, SourceConfig], secrets: Secrets, proxies: Proxies | None = None) -> None:
         self._fixed: dict[bytes, Route] = {}
         self._patterns: list[tuple[re.Pattern[str], Route]] = []
         for name, config in sources.items():
-            route = compile_route(name, config, secrets)
+            route = compile_route(name, config, secrets, proxies)
             if route.path_names:
                 self._patterns.append((_pattern(name, route.path), route))
             else:
@@ -89,6 +99,12 @@ class Routes:
                     return candidate, {key: unquote(value) for key, value in match.groupdict().items()}
         return None
 
+    @property
+    def key_sets(self) -> frozenset[KeySet]:
+        """Every key set that a source needs fetched."""
+        wanted = (route.verifier.fetches for route in self if route.verifier is not None)
+        return frozenset(one for one in wanted if one is not None)
+
     def __iter__(self) -> Iterator[Route]:
         yield from self._fixed.values()
         yield from (route for _, route in self._patterns)
@@ -100,7 +116,7 @@ def method_not_allowed(route: Route) -> RejectedInput:
     return RejectedInput(ErrorCode.REQUEST_METHOD_NOT_ALLOWED, text)
 
 
-def compile_route(name: str, config: SourceConfig, secrets: Secrets) -> Route:
+def compile_route(name: str, config: SourceConfig, secrets: Secrets, proxies: Proxies | None = None) -> Route:
     """Compile one source. Raises RejectedInput `config.invalid` naming the source."""
     preset = preset_of(config.verify) if config.verify is not None else None
     signed: frozenset[str] = preset.scheme.signed_parts if preset is not None else frozenset()
@@ -113,7 +129,7 @@ def compile_route(name: str, config: SourceConfig, secrets: Secrets) -> Route:
         methods=frozenset(config.methods),
         max_body=int(config.max_body),
         preset=preset,
-        verifier=_verifier(name, config, preset, secrets),
+        verifier=_verifier(name, config, secrets, proxies),
         kept=_kept(config, preset),
         id=_expression(event, "id"),
         id_is_signed=event.id is not None
@@ -125,7 +141,18 @@ def compile_route(name: str, config: SourceConfig, secrets: Secrets) -> Route:
         respond=_fixed_answer(respond),
         cloudevents=_acceptance(config),
         greeter=_greeter(name, config, secrets),
+        needs=_needs(event, preset),
+        headers=respond.sent_headers,
+        wait=_longest_wait(config),
     )
+
+
+def _needs(event: EventConfig, preset: Preset | None) -> frozenset[Path]:
+    """Return what identity, type and subject read of the data: the expressions', and the preset's own."""
+    own = (preset.id_field, preset.type_field, preset.action_field, preset.subject_field) if preset is not None else ()
+    return needs(text for text in (event.id, event.type, event.subject) if text) | {
+        field_path(field) for field in own if field
+    }
 
 
 def reads_only_signed(expression: str, signed: frozenset[str]) -> bool:
@@ -143,12 +170,12 @@ def reads_only_signed(expression: str, signed: frozenset[str]) -> bool:
     return True
 
 
-def _verifier(name: str, config: SourceConfig, preset: Preset | None, secrets: Secrets) -> Verifier | None:
-    if preset is None or config.verify is None:
+def _verifier(name: str, config: SourceConfig, secrets: Secrets, proxies: Proxies | None) -> Verifier | None:
+    if config.verify is None:
         return None
     try:
         values = [secrets.resolve(reference).get_secret_value() for reference in config.verify.secrets]
-        return verifier_of(config.verify, values)
+        return verifier_of(config.verify, values, proxies)
     except RejectedInput as error:
         raise RejectedInput(ErrorCode.CONFIG_INVALID, f"sources.{name}.verify.secrets: {error.message}") from error
 
@@ -200,16 +227,25 @@ def _expression(event: EventConfig, field: str) -> Expression | None:
 
 def _respond(config: SourceConfig, preset: Preset | None) -> RespondConfig:
     """Return what the source says of its answers, else what its sender insists on."""
-    if preset is None or "respond" in config.model_fields_set:
+    if preset is None or config.respond.model_fields_set - {"headers"}:
         return config.respond
-    return RespondConfig(status=preset.status, body=preset.reply)
+    return RespondConfig(status=preset.status, body=preset.reply, headers=config.respond.headers)
+
+
+def _longest_wait(config: SourceConfig) -> timedelta:
+    """Return what is configured; by default only those who prove who they are may hold a connection."""
+    if config.wait is not None:
+        return config.wait
+    return timedelta(0) if config.dangerous_unverified else MAX_WAIT
 
 
 def _fixed_answer(respond: RespondConfig) -> Answer | None:
     if respond.body is None and respond.status not in {204, 205}:
         return None
     body = b"" if respond.status in {204, 205} else (respond.body or "").encode()
-    headers = [(b"content-type", b"text/plain; charset=utf-8")] if body else []
+    headers = list(respond.sent_headers)
+    if body and all(name != b"content-type" for name, _ in headers):
+        headers.append((b"content-type", b"text/plain; charset=utf-8"))
     if respond.status != 204:
         headers.append((b"content-length", str(len(body)).encode()))
     return Answer(respond.status, headers, body)
@@ -225,3 +261,19 @@ def _pattern(name: str, path: str) -> re.Pattern[str]:
         return re.compile(text)
     except re.error as error:
         raise RejectedInput(ErrorCode.CONFIG_INVALID, f"sources.{name}.path: a {{name}} comes twice") from error
+
+
+def offline_route(name: str, config: SourceConfig) -> Route:
+    """Compile one source without its secrets: it names and describes events, and can verify nothing."""
+    preset = preset_of(config.verify) if config.verify is not None else None
+    signed: frozenset[str] = preset.scheme.signed_parts if preset is not None else frozenset()
+    bare = config.model_copy(update={"verify": None, "handshake": "none"})
+    return replace(
+        compile_route(name, bare, Secrets(pathlib.Path())),
+        preset=preset,
+        kept=_kept(config, preset),
+        id_is_signed=config.event.id is not None
+        and (preset is None or preset.scheme.covers_body)
+        and reads_only_signed(config.event.id, signed),
+        cloudevents=_acceptance(config),
+    )

@@ -8,13 +8,14 @@ import asyncio
 from pathlib import Path
 from typing import Protocol
 
-from gateway.limits import ANSWER_WITHIN, PUBLISH_BEFORE_SPOOLING
+from gateway.limits import ANSWER_WITHIN, LARGE_ANSWER_WITHIN, PUBLISH_BEFORE_SPOOLING
 from gateway.outbox import FILE, Outbox
 from gateway.outbox_file import NewEvent
+from gateway.outbox_record import join
 from gateway.publish import Kept, publish
 from gateway.readiness import AWAY, Readiness
+from gateway.requests import Parcel
 from holdfast.bus.publish import EventPublisher
-from holdfast.domain.events import Envelope
 from holdfast.domain.intake import GatewayConfig
 from holdfast.errors import ErrorCode, Unavailable
 
@@ -42,38 +43,41 @@ class BusOrOutbox:
         self._outbox = outbox
         self._metrics = metrics
 
-    async def store(self, envelope: Envelope) -> Kept:
-        """Store on the bus or on our disk, within ANSWER_WITHIN in all.
+    async def store(self, parcel: Parcel) -> Kept:
+        """Store on the bus or on our disk, within ANSWER_WITHIN (LARGE_ANSWER_WITHIN) in all.
 
         Raises Unavailable: `spool.full`, `spool.failed`, or as the bus failed where that is nothing that passes;
         and RejectedInput `request.too_large`.
         """
         try:
-            async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
-                return await self._store(envelope)
+            within = ANSWER_WITHIN if parcel.apart is None else LARGE_ANSWER_WITHIN
+            async with asyncio.timeout(within.total_seconds()):
+                return await self._store(parcel)
         except TimeoutError as error:
             problem = Unavailable(ErrorCode.SPOOL_FAILED, "the disk of the outbox did not answer in time")
             self._metrics.spool_rejected(problem.code)
             raise problem from error
 
-    async def _store(self, envelope: Envelope) -> Kept:
-        behind = self._outbox.holds(envelope.source)
+    async def _store(self, parcel: Parcel) -> Kept:
+        behind = self._outbox.holds(parcel.envelope.source)
         if behind and self._outbox.problem is None:
             try:
-                return await self._spool(envelope)
+                return await self._spool(parcel)
             except Unavailable:
                 pass  # order gives way: rather on the bus out of turn than not at all
         try:
-            stored = await publish(envelope, self._publisher, self._readiness, within=PUBLISH_BEFORE_SPOOLING)
+            stored = await publish(parcel, self._publisher, self._readiness, within=PUBLISH_BEFORE_SPOOLING)
         except Unavailable as error:
             if error.code not in AWAY:
                 raise
-            return await self._spool(envelope)
+            return await self._spool(parcel)
         return Kept(stored.duplicate)
 
-    async def _spool(self, envelope: Envelope) -> Kept:
-        record = envelope.encode()
+    async def _spool(self, parcel: Parcel) -> Kept:
+        envelope, record = parcel.envelope, parcel.envelope.encode()
         self._publisher.check_size(envelope.source, envelope.id, record)
+        if parcel.apart is not None:
+            record = join(record, parcel.apart)
         try:
             duplicate = await self._outbox.put(NewEvent(envelope.source, envelope.id, record))
         except Unavailable as error:
@@ -91,6 +95,11 @@ def outbox_of(config: GatewayConfig, data_dir: Path) -> Outbox | None:
     if not accepting and not _exists(directory / FILE):
         return None
     return Outbox(directory, int(config.spool.max_bytes), accepting=accepting)
+
+
+def spool_file(data_dir: Path) -> Path:
+    """Return where the outbox of a data directory is, if there is one."""
+    return data_dir.absolute() / DIRECTORY / FILE
 
 
 def _exists(file: Path) -> bool:

@@ -4,7 +4,7 @@ Flow: **tracing** → span → receive … identify puts it into the envelope.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 _PARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 _MEMBER = re.compile(r"[a-z0-9][a-z0-9_\-*/@]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,256}", re.ASCII)
@@ -20,6 +20,13 @@ def incoming_trace(headers: Sequence[tuple[bytes, bytes]]) -> tuple[str | None, 
     if parent is None:
         return None, None
     return parent, _valid_state([value for name, value in headers if name == b"tracestate"])
+
+
+def event_trace(extensions: Mapping[str, object]) -> tuple[str | None, str | None]:
+    """Return (traceparent, tracestate) of a CloudEvent's Distributed Tracing extension, by the same rules."""
+    names = ("traceparent", "tracestate")
+    texts = ((name, extensions[name]) for name in names if name in extensions)
+    return incoming_trace([(name.encode(), str(value).encode("utf-8", "replace")) for name, value in texts])
 
 
 def _valid_parent(parents: list[bytes]) -> str | None:

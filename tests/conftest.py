@@ -13,6 +13,11 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 """Public vectors that lie beside the checkout, where they do; tests that read them skip loudly where they do not."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let one test be as long as it is meant to be in earnest."""
+    parser.addoption("--outage", type=float, default=8.0, help="seconds that the bus is away under load (default 8)")
+
+
 @pytest.fixture(scope="session")
 def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.NatsServer]:
     """Start one nats-server for the session; a test that stops servers starts its own."""

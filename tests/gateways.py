@@ -26,6 +26,7 @@ SECRET = "canary-3f9d1c-github"
 ORDERS_SECRET = "canary-77aa10-orders"
 
 CONFIG = """version: 1
+gateway: {on_unavailable: reject}
 sources:
   github:
     verify: {preset: github, secrets: ["file:github.secret"]}

@@ -27,6 +27,7 @@ WIDE = timedelta(days=300_000)  # so that what is spoiled is refused for its sig
 DESCRIBED = {
     "convoy": VerifyConfig(preset="convoy", secrets=("env:X",)),
     "api-key": VerifyConfig(preset="api-key", secrets=("env:X",), header="query:key"),
+    "oidc": VerifyConfig(preset="oidc", secrets=("env:X",), algorithms=("RS256",), issuers=("me",), audiences=("you",)),
     "jwt": VerifyConfig(preset="jwt", secrets=("env:X",), issuers=("me",), audiences=("you",), body_claim="sha256"),
     "hmac": VerifyConfig(preset="hmac", secrets=("env:X",), header="X-Sig", algorithm="sha512", prefix="v9="),
     "custom": VerifyConfig(
@@ -38,7 +39,13 @@ DESCRIBED = {
         signed="{method}{path}?{query}{header:X-More}{body}",
     ),
 }
-SENDERS = sorted([*PRESETS, *DESCRIBED])
+DESCRIBED |= {
+    name: VerifyConfig(preset=name, secrets=("env:X",), issuers=("me",), audiences=("you",))
+    for name in ("google-pubsub", "eventgrid-entra")
+}
+CONNECTED = {"mtls", "ip-allow-list"}
+"""Presets by which nothing is sent: the connection is the proof."""
+SENDERS = sorted({*PRESETS, *DESCRIBED})
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ def _receiver(scheme: Scheme, secrets: tuple[str, ...], tolerance: timedelta) ->
 
 def scheme_of(name: str) -> Scheme:
     """Return the scheme of a preset, also of those that a configuration describes."""
-    return PRESETS[name].scheme if name in PRESETS else preset_of(DESCRIBED[name]).scheme
+    return preset_of(DESCRIBED[name]).scheme if name in DESCRIBED else PRESETS[name].scheme
 
 
 @functools.cache
@@ -163,6 +170,8 @@ def _secret(scheme: Scheme, seed: int) -> str:
             return "whsec_" + base64.b64encode(bytes([seed] * 24)).decode()
         case "public":
             return _pem(scheme, seed)
+        case "jwt" if scheme.jwt is not None and "HS256" not in scheme.jwt.algorithms:
+            return _pem(scheme, seed)
         case _:
             return f"s3cret-{seed}"
 
@@ -170,9 +179,10 @@ def _secret(scheme: Scheme, seed: int) -> str:
 def _pem(scheme: Scheme, seed: int) -> str:
     method = scheme.marks[0].method
     key: Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-    if isinstance(method, Ecdsa):
+    algorithms = scheme.jwt.algorithms if scheme.jwt is not None else ()
+    if isinstance(method, Ecdsa) or "ES256" in algorithms:
         key = ec.derive_private_key(seed + 10**9, ec.SECP256R1())
-    elif isinstance(method, Rsa):
+    elif isinstance(method, Rsa) or algorithms:
         key = _rsa(seed)
     else:
         key = Ed25519PrivateKey.from_private_bytes(bytes([seed] * 32))

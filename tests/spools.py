@@ -13,7 +13,7 @@ from tests.conftest import assert_eventually
 from tests.gateways import CONFIG, Running, github_headers, json_body, serving
 from tests.servers import NatsServer
 
-SPOOL = CONFIG + "gateway: {on_unavailable: spool}\n"
+SPOOL = CONFIG.replace("gateway: {on_unavailable: reject}\n", "")  # the default is the outbox
 
 
 async def emptied(gateway: Running, within: float = 30.0) -> None:

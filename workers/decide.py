@@ -13,7 +13,7 @@ from holdfast.contracts.delivery import DeliveryInput
 from holdfast.domain.deadletters import Stage
 from holdfast.domain.events import Envelope, decode_envelope
 from holdfast.domain.matching import CompiledTriggers, Matched, Undecidable, Verdict
-from holdfast.errors import ErrorCode, RejectedInput, bounded
+from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput, bounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,8 @@ class Arrived:
     stream: str
     sequence: int
     at: datetime  # when it is decided
+    body: bytes | PermanentFailure | None = None  # of an event that refers to it; or why it is not there
+    awaited_until: datetime | None = None  # a gateway waits for the outcome until then
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def decide(arrived: Arrived, triggers: CompiledTriggers) -> Decision:
     except Exception as error:  # noqa: BLE001 - a message that breaks our code would come back for ever
         return Stray(stray(arrived, ErrorCode.DEFECT, f"{type(error).__name__} while decoding"))
     try:
-        verdicts = triggers.decide(envelope)
+        verdicts = triggers.decide(envelope, arrived.body)
     except Exception as error:  # noqa: BLE001 - as above
         defect = _record(arrived, envelope, trigger="", code=ErrorCode.DEFECT, message=type(error).__name__)
         return Starts(envelope, (), (defect,))
@@ -79,8 +81,10 @@ def start_failed(given: DeliveryInput, code: str, message: str, arrived: Arrived
 
 
 def _outcome(arrived: Arrived, envelope: Envelope, verdicts: tuple[Verdict, ...]) -> Starts | Unwanted:
+    until = arrived.awaited_until
+    awaited_until = until if until is not None and until > arrived.at else None
     deliveries = tuple(
-        DeliveryInput(envelope=envelope, spec=verdict.spec, sequence=arrived.sequence)
+        DeliveryInput(envelope=envelope, spec=verdict.spec, sequence=arrived.sequence, awaited_until=awaited_until)
         for verdict in verdicts
         if isinstance(verdict, Matched)
     )

@@ -8,19 +8,21 @@ import asyncio
 import logging
 import random
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from temporalio.client import Client
 
 from holdfast.bus.connect import Bus
 from holdfast.bus.consume import Message
+from holdfast.bus.objects import Loading, load_body
 from holdfast.bus.publish import publish_dead_letter, publish_unmatched
 from holdfast.bus.streams import Unmatched
 from holdfast.contracts.dead_letter import DeadLetterRecord
 from holdfast.contracts.delivery import DeliveryInput
+from holdfast.domain.events import Envelope, decode_envelope
 from holdfast.domain.matching import CompiledTriggers
-from holdfast.errors import ErrorCode, HoldfastError, RejectedInput
+from holdfast.errors import ErrorCode, HoldfastError, PermanentFailure, RejectedInput
 from holdfast.telemetry import names
 from holdfast.telemetry.metrics import Metrics
 from holdfast.telemetry.tracing import span
@@ -28,6 +30,7 @@ from holdfast.temporal.namespace import verify_search_attributes
 from holdfast.temporal.starts import start_delivery
 from workers.decide import Arrived, Decision, Starts, Stray, Unwanted, decide, start_failed
 from workers.gate import Gate, GateState
+from workers.tell import tell_decided, tell_given_up, tell_repeated
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +57,14 @@ class Dispatcher:
         if self.gate.state == GateState.SHUT:  # it came with a pull from before
             await message.redeliver(WHILE_SHUT)
             return
-        arrived = Arrived(message.data, message.stream, message.sequence, datetime.now(UTC))
-        decision = decide(arrived, self.triggers)
+        arrived = Arrived(
+            message.data, message.stream, message.sequence, datetime.now(UTC), awaited_until=message.awaited_until
+        )
         try:
+            decision = await self._decide(arrived)
             await self._perform(decision, arrived)
+            if message.awaited_until is not None:
+                await tell_decided(self.bus, decision, message.awaited_until)
             await message.ack()
         except HoldfastError as error:
             wait = redelivery_wait(message.deliveries)
@@ -76,6 +83,19 @@ class Dispatcher:
                 },
             )
             await message.redeliver(wait)
+
+    async def _decide(self, arrived: Arrived) -> Decision:
+        """Decide, with the body where it lies elsewhere and an expression reads it. Raises Unavailable."""
+        envelope = refers(arrived.data)
+        if envelope is None or not self.triggers.needs(envelope.source):
+            return decide(arrived, self.triggers)
+        async with self.bus.part(Loading).room:
+            body: bytes | PermanentFailure
+            try:
+                body = await load_body(self.bus, envelope)
+            except PermanentFailure as error:
+                body = error
+            return await asyncio.to_thread(decide, replace(arrived, body=body), self.triggers)
 
     async def _perform(self, decision: Decision, arrived: Arrived) -> None:
         match decision:
@@ -112,11 +132,16 @@ class Dispatcher:
             # an unknown search attribute is refused as INVALID_ARGUMENT too; that is never this message's fault
             await verify_search_attributes(self.client)
             self.gate.succeeded()
-            await self._dead_letter(start_failed(given, error.code, error.message, arrived))
+            record = start_failed(given, error.code, error.message, arrived)
+            await self._dead_letter(record)
+            if given.awaited_until is not None:
+                await tell_given_up(self.bus, record)
             return
         self.gate.succeeded()
         if not started.duplicate:
             self.metrics.dispatched(given.spec.trigger)
+        elif given.awaited_until is not None:
+            await tell_repeated(self.bus, given)
 
     async def _dead_letter(self, record: DeadLetterRecord) -> None:
         stored = await publish_dead_letter(self.bus, record, timeout=STORE_WITHIN)
@@ -131,6 +156,17 @@ class Dispatcher:
                     "sequence": stored.sequence,
                 },
             )
+
+
+def refers(data: bytes) -> Envelope | None:
+    """Return the event of a message whose body lies elsewhere; None for every other."""
+    if b'"body_ref"' not in data:
+        return None
+    try:
+        envelope = decode_envelope(data)
+    except RejectedInput:
+        return None
+    return envelope if envelope.body_ref is not None else None
 
 
 def redelivery_wait(deliveries: int) -> timedelta:

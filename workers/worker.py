@@ -34,6 +34,9 @@ from holdfast.telemetry.metrics import Metrics
 from holdfast.telemetry.temporal import temporal_interceptors
 from holdfast.temporal.connect import RETRY_WAIT, connect
 from holdfast.temporal.namespace import ensure_namespace
+from holdfast.temporal.whereabouts import ui_address
+from workers.answer import answering
+from workers.body_janitor import BodyJanitor
 from workers.escalate import Escalator
 from workers.gate import Gate, GateState
 from workers.health import listen, ops_server
@@ -125,7 +128,12 @@ class WorkerProcess:
     async def _work(self, client: Client, stop: asyncio.Event) -> None:
         settings, loaded, metrics = self._settings, self._loaded, self._metrics
         retention = timedelta(days=settings.temporal_retention_days)
-        gate = self.gate = Gate(lambda: ensure_namespace(client, retention), metrics)
+        yours = {
+            name: attribute.type
+            for trigger in loaded.config.triggers.values()
+            for name, attribute in trigger.run.search_attributes.items()
+        }
+        gate = self.gate = Gate(lambda: ensure_namespace(client, retention, yours), metrics)
         dispatcher = Dispatcher(self.bus, client, loaded.triggers, gate, metrics)
         escalator = Escalator(client, gate, metrics)
         self._consumers = {
@@ -143,8 +151,10 @@ class WorkerProcess:
             _task(self._consumers["dispatcher"].run(gate.passable, self._repair(DISPATCHER))),
             _task(self._consumers["escalator"].run(gate.passable, self._repair(ESCALATOR))),
             _task(Janitor(self.bus, loaded.config.bus.streams.events).run()),
+            _task(BodyJanitor(self.bus, client).run()),
             _task(sample(self.bus, client, metrics)),
             _task(keep_house(client, gate, metrics, loaded.config.sweeper)),
+            _task(answering(self.bus, client, loaded.triggers, ui_address(settings)).run()),
             _task(keep_watch(client, gate)),
         ]
         polling = _task(self._poll(worker, gate))

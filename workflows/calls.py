@@ -5,7 +5,7 @@ A change to a command (its kind, its order, its id) breaks running workflows: gu
 
 import contextlib
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel
@@ -25,7 +25,6 @@ from temporalio.workflow import (
 
 from holdfast.contracts import names
 from holdfast.contracts.case_watch import LookInput, LookResult, WatchTriggerInput
-from holdfast.contracts.custody import CustodyInput, CustodyReport
 from holdfast.contracts.dead_letter import (
     DeadLetterRecord,
     PrepareRedriveInput,
@@ -44,11 +43,11 @@ from holdfast.contracts.delivery import (
     TerminateChildInput,
 )
 from holdfast.contracts.escalations import CaseNotice, ReportedCase
+from holdfast.contracts.news import Ended
 from holdfast.contracts.notifications import Notification, NotifyResult
 from holdfast.contracts.schedule_watch import WatchState
 from holdfast.contracts.scheduled import PublishTickInput, ScheduledResult
-from holdfast.contracts.sweeping import PartResult, SweepInput, SweepPartInput, SweepResult, SweepWindow
-from holdfast.domain.actions import WorkflowAction
+from holdfast.domain.actions import SearchAttribute, WorkflowAction
 from holdfast.domain.events import Envelope
 from holdfast.domain.retry import RetryPolicy
 from workflows import policies
@@ -166,29 +165,6 @@ async def look_at_trigger(given: LookInput) -> LookResult:
     return found
 
 
-async def plan_sweep(given: SweepInput) -> SweepWindow:
-    """Work out from when on to look."""
-    return await _small(names.PLAN_SWEEP, given, SweepWindow)
-
-
-async def sweep_part(given: SweepPartInput) -> PartResult:
-    """Look at one part of what may have fallen through."""
-    return await _long(names.SWEEP_PART, given, PartResult, given.part)
-
-
-async def tell_sweep(given: SweepResult) -> None:
-    """Log and count what was found; told once, for an alert that is told twice is only noise."""
-    with contextlib.suppress(FailureError):
-        await workflow.execute_local_activity(
-            names.TELL_SWEEP, given, start_to_close_timeout=policies.SMALL_CALL, retry_policy=policies.ONCE
-        )
-
-
-async def count_custody(given: CustodyInput) -> CustodyReport:
-    """Count one period."""
-    return await _long(names.COUNT_CUSTODY, given, CustodyReport, "count")
-
-
 async def inspect_child(workflow_id: str) -> InspectChildResult:
     """Look whether a child has begun."""
     return await _small(names.INSPECT_CHILD, InspectChildInput(workflow_id=workflow_id), InspectChildResult)
@@ -209,6 +185,14 @@ async def count_run(given: CountRunInput) -> None:
     with contextlib.suppress(FailureError):
         await workflow.execute_local_activity(
             names.COUNT_RUN, given, start_to_close_timeout=policies.SMALL_CALL, retry_policy=policies.ONCE
+        )
+
+
+async def announce(given: Ended) -> None:
+    """Tell whoever waits how this delivery ended; a word that does not get through is worth no delivery."""
+    with contextlib.suppress(FailureError):
+        await workflow.execute_local_activity(
+            names.ANNOUNCE, given, start_to_close_timeout=policies.SMALL_CALL, retry_policy=policies.ONCE
         )
 
 
@@ -237,19 +221,6 @@ async def _small(activity: str, given: Any, result: type[Result]) -> Result:
     return done
 
 
-async def _long(activity: str, given: Any, result: type[Result], summary: str) -> Result:
-    done: Result = await workflow.execute_activity(
-        activity,
-        given,
-        result_type=result,
-        start_to_close_timeout=policies.LONGEST_LOOK,
-        heartbeat_timeout=policies.SWEEP_HEARTBEAT,
-        retry_policy=policies.FOR_EVER,
-        summary=summary,
-    )
-    return done
-
-
 async def start_run(
     action: WorkflowAction, retry: RetryPolicy, *, workflow_id: str, event: Envelope, trigger: str
 ) -> Child:
@@ -260,10 +231,18 @@ async def start_run(
         id=workflow_id,
         task_queue=action.task_queue,
         execution_timeout=action.timeout,
-        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        # an id of the user's own is free again after a failure, or no redrive could ever succeed
+        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE
+        if action.id is None
+        else WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
         parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
         retry_policy=policies.remaining(retry, attempts=0),
-        search_attributes=attributes(source=event.source, event_id=event.id, event_type=event.type, trigger=trigger),
+        search_attributes=TypedSearchAttributes(
+            [
+                *attributes(source=event.source, event_id=event.id, event_type=event.type, trigger=trigger),
+                *(_pair(one) for one in action.search_attributes),
+            ]
+        ),
         static_summary=f"{event.source} {event.type} → {action.workflow}"[:200],
     )
 
@@ -338,6 +317,22 @@ def attributes(
     return TypedSearchAttributes(
         [SearchAttributePair(SearchAttributeKey.for_keyword(name), value) for name, value in values.items() if value]
     )
+
+
+def _pair(attribute: SearchAttribute) -> SearchAttributePair[Any]:
+    key: Any = {
+        "keyword": SearchAttributeKey.for_keyword,
+        "text": SearchAttributeKey.for_text,
+        "int": SearchAttributeKey.for_int,
+        "double": SearchAttributeKey.for_float,
+        "bool": SearchAttributeKey.for_bool,
+        "datetime": SearchAttributeKey.for_datetime,
+        "keyword_list": SearchAttributeKey.for_keyword_list,
+    }[attribute.type](attribute.name)
+    value: Any = attribute.value
+    if attribute.type == "datetime":
+        value = datetime.fromisoformat(str(value))
+    return SearchAttributePair(key, list(value) if isinstance(value, tuple) else value)
 
 
 def tell(details: str) -> None:

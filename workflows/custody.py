@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 from holdfast.contracts import names
 from holdfast.contracts.custody import CustodyInput, CustodyReport, SourceCount
 from holdfast.errors import ErrorCode
-from workflows import calls, policies
+from workflows import calls, calls_sweep, policies
 from workflows.inputs import NOTHING, Unreadable, read_or_default
 
 
@@ -24,7 +24,7 @@ class Custody:
         given = read_or_default(CustodyInput, raw)
         if isinstance(given, Unreadable):
             raise ApplicationError(given.reason, type=ErrorCode.INPUT_INVALID, non_retryable=True)
-        report = await calls.count_custody(given)
+        report = await calls_sweep.count_custody(given)
         calls.tell(narrated(report))
         return report
 

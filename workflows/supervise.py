@@ -22,7 +22,7 @@ def run_id(delivery: str) -> str:
 
 async def supervise(given: DeliveryInput, action: WorkflowAction, *, delivery: str) -> Outcome:
     """Run the user's workflow to its end. Raises what a cancellation of this delivery raises."""
-    child_id = run_id(delivery)
+    child_id = action.id or run_id(delivery)
     try:
         child = await calls.start_run(
             action, given.spec.retry, workflow_id=child_id, event=given.envelope, trigger=given.spec.trigger

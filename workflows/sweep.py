@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 from holdfast.contracts import names
 from holdfast.contracts.sweeping import PARTS, SweepInput, SweepPartInput, SweepResult
 from holdfast.errors import ErrorCode
-from workflows import calls, policies
+from workflows import calls, calls_sweep, policies
 from workflows.inputs import NOTHING, Unreadable, read_or_default
 
 
@@ -24,8 +24,8 @@ class Sweep:
         given = read_or_default(SweepInput, raw)
         if isinstance(given, Unreadable):
             raise ApplicationError(given.reason, type=ErrorCode.INPUT_INVALID, non_retryable=True)
-        window = await calls.plan_sweep(given)
-        parts = [await calls.sweep_part(SweepPartInput(part=part, window=window)) for part in PARTS]
+        window = await calls_sweep.plan_sweep(given)
+        parts = [await calls_sweep.sweep_part(SweepPartInput(part=part, window=window)) for part in PARTS]
         result = SweepResult(
             window=window,
             examined=sum(part.examined for part in parts),
@@ -33,7 +33,7 @@ class Sweep:
             findings=tuple(finding for part in parts for finding in part.findings),
         )
         calls.tell(narrated(result))
-        await calls.tell_sweep(result)
+        await calls_sweep.tell_sweep(result)
         return result
 
 

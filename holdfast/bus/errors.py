@@ -81,7 +81,7 @@ def of_reply(raw: bytes) -> tuple[dict[str, Any] | None, HoldfastError | None]:
     """Read a JetStream reply: its JSON object, or the error it carries."""
     try:
         reply = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None, Unavailable(ErrorCode.BUS_UNAVAILABLE, "the bus answered with something that is not JSON")
     if not isinstance(reply, dict):
         return None, Unavailable(ErrorCode.BUS_UNAVAILABLE, "the bus answered with something that is no object")

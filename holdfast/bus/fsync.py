@@ -41,7 +41,8 @@ async def verify_fsync(bus: Bus, settings: ProcessSettings, config: BusConfig) -
 
 
 def _verify_version(version: str) -> None:
-    numbers = tuple(int(part) for part in version.partition("-")[0].split(".") if part.isdigit())
+    parts = version.partition("-")[0].split(".")
+    numbers = tuple(int(part) for part in parts if part.isdecimal() and len(part) < 9)
     if numbers < OLDEST_SERVER:
         oldest = ".".join(map(str, OLDEST_SERVER))
         raise Unavailable(

@@ -136,7 +136,12 @@ async def settled_up_to(bus: Bus) -> int:
         if error.get("err_code") == _NO_CONSUMER:
             return 0
         raise of_api_error(error.get("err_code"), error.get("code"), error.get("description"))
-    return int(reply["ack_floor"]["stream_seq"])
+    try:
+        return int(reply["ack_floor"]["stream_seq"])
+    except (KeyError, TypeError, ValueError, OverflowError) as unreadable:
+        raise Unavailable(
+            ErrorCode.BUS_UNAVAILABLE, "the bus describes a consumer without its position"
+        ) from unreadable
 
 
 async def read(
@@ -159,23 +164,35 @@ async def read(
             if error.get("err_code") == _NO_MESSAGE:
                 return
             raise of_api_error(error.get("err_code"), error.get("code"), error.get("description"))
-        raw = _raw(reply["message"])
+        raw = _raw(reply.get("message"))
         yield raw
         sequence = raw.sequence + 1
+
+
+async def last_of(bus: Bus, stream: str, subject: str) -> Raw | None:
+    """Return the last message of a subject, or None. Raises Unavailable."""
+    question = json.dumps({"last_by_subj": subject}).encode()
+    reply, error = _json(await bus.part(Requests).request(f"$JS.API.STREAM.MSG.GET.{stream}", question, timeout=CALL))
+    if error is None:
+        return _raw(reply["message"])
+    if error.get("err_code") == _NO_MESSAGE:
+        return None
+    raise of_api_error(error.get("err_code"), error.get("code"), error.get("description"))
 
 
 def _json(raw: bytes) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Return a reply and, where it is one, its error."""
     try:
         reply = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         reply = None
-    if not isinstance(reply, dict):
+    error = reply.get("error") if isinstance(reply, dict) else None
+    if not isinstance(reply, dict) or not (error is None or isinstance(error, dict)):
         raise Unavailable(ErrorCode.BUS_UNAVAILABLE, "the bus answered with something that is no JSON object")
-    return reply, reply.get("error")
+    return reply, error
 
 
-def _raw(message: dict[str, Any]) -> Raw:
+def _raw(message: Any) -> Raw:
     try:
         return Raw(
             sequence=int(message["seq"]),
@@ -184,5 +201,5 @@ def _raw(message: dict[str, Any]) -> Raw:
             headers=base64.b64decode(message.get("hdrs") or ""),
             stored_at=datetime.fromisoformat(message["time"]),
         )
-    except (KeyError, ValueError, binascii.Error) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, binascii.Error) as error:
         raise Unavailable(ErrorCode.BUS_UNAVAILABLE, "the bus answered with a message that cannot be read") from error

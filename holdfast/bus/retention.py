@@ -68,6 +68,24 @@ async def purge_up_to(bus: Bus, stream: str, keep_from: int) -> int:
     return int(reply.get("purged", 0))
 
 
+async def purge_subject(bus: Bus, stream: str, subject: str, *, before: int | None = None) -> int:
+    """Remove the messages of one subject, those before sequence `before` where given. Raises Unavailable."""
+    question: dict[str, Any] = {"filter": subject} | ({} if before is None else {"seq": before})
+    reply = await _call(bus, f"STREAM.PURGE.{stream}", question)
+    return int(reply.get("purged", 0))
+
+
+async def subjects_of(bus: Bus, stream: str, pattern: str) -> list[str]:
+    """Return the subjects that have messages. Raises Unavailable."""
+    found: list[str] = []
+    while True:
+        info = await _call(bus, f"STREAM.INFO.{stream}", {"subjects_filter": pattern, "offset": len(found)})
+        page = list((info["state"].get("subjects") or {}).keys())
+        found += page
+        if not page or len(found) >= info.get("total", 0):
+            return found
+
+
 async def _call(bus: Bus, api: str, question: dict[str, Any] | None = None) -> dict[str, Any]:
     body = b"" if question is None else json.dumps(question).encode()
     reply, refusal = of_reply(await bus.part(Requests).request(f"$JS.API.{api}", body, timeout=CALL))

@@ -22,6 +22,7 @@ from holdfast.bus.streams import (
     EVENTS,
     MAX_MESSAGE,
     UNMATCHED,
+    BucketPlan,
     ConsumerPlan,
     StreamPlan,
     stream_plans,
@@ -46,7 +47,10 @@ log = logging.getLogger(__name__)
 VERIFY_WITHIN = timedelta(seconds=10)
 
 IN_PLACE = frozenset(
-    {"description", "discard", "duplicate_window", "max_age", "max_bytes", "max_msg_size", "max_msgs", "num_replicas"}
+    {
+        *("description", "discard", "duplicate_window", "max_age", "max_bytes", "max_msg_size", "max_msgs"),
+        *("max_msgs_per_subject", "num_replicas"),
+    }
 )
 """What JetStream changes on a living stream without losing a message."""
 
@@ -117,7 +121,7 @@ async def ensure_consumer(bus: Bus, plan: ConsumerPlan) -> None:
     await _bounded(ensure)
 
 
-async def _ensure_stream(bus: Bus, plan: StreamPlan) -> list[Drift]:
+async def _ensure_stream(bus: Bus, plan: StreamPlan | BucketPlan) -> list[Drift]:
     """Create, verify or update one stream; return the drift that remains."""
     js, planned = bus.jetstream, plan.config()
     try:

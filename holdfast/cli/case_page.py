@@ -113,6 +113,11 @@ def _history(view: CaseView) -> Iterator[str]:
 def _body(record: DeadLetterRecord) -> Iterator[str]:
     if record.envelope is None:
         return
+    if (reference := record.envelope.body_ref) is not None:
+        yield ""
+        yield f"## Body ({reference.size} bytes)"
+        yield f"holdfast events body {record.source} {record.event_id}"
+        return
     body = record.envelope.body
     kind = "Body" if record.envelope.body_encoding == "text" else "Body (base64)"
     yield ""

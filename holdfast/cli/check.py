@@ -8,6 +8,8 @@ from rich.markup import escape
 
 from holdfast.cli.options import ConfigOption, JsonOption
 from holdfast.cli.output import console, show_json
+from holdfast.domain.handshakes import handshakes_of
+from holdfast.domain.manners import MANNERS
 from holdfast.domain.secretrefs import is_reference
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.settings.file import ConfigError, HoldfastConfig, load_config
@@ -35,7 +37,7 @@ def check(config: ConfigOption = None, as_json: JsonOption = False, strict: Stri
         listed = [{"path": p.path, "line": p.line, "message": p.message, "hint": p.hint} for p in error.problems]
         show_json({"file": str(file), "ok": False, "problems": listed, "warnings": []})
         raise typer.Exit(1) from None
-    warnings = list(unreadable_secrets(loaded.config, Secrets(file.absolute().parent)))
+    warnings = [*unreadable_secrets(loaded.config, Secrets(file.absolute().parent)), *weak_sources(loaded.config)]
     failed = strict and bool(warnings)
     if as_json:
         show_json({"file": str(file), "ok": not failed, "problems": [], "warnings": warnings})
@@ -61,6 +63,27 @@ def unreadable_secrets(config: HoldfastConfig, secrets: Secrets) -> Iterator[str
     for name, notifier in config.notifiers.items():
         for reference in notifier.references:
             yield from _unreadable(f"notifiers.{name}", reference, secrets)
+
+
+def weak_sources(config: HoldfastConfig) -> Iterator[str]:
+    """Name what is allowed, but will hardly do what its author expects."""
+    for name, source in config.sources.items():
+        verify = source.verify
+        if verify is None:
+            continue
+        asked = handshakes_of(source.handshake or verify.preset)
+        if source.handshake_token is None and any(handshake.token is not None for handshake in asked):
+            yield f"sources.{name}: without `handshake_token` the question of {verify.preset} is never answered"
+        if verify.preset == "mtls" and not config.gateway.trusted_proxies:
+            yield f"sources.{name}: without `gateway.trusted_proxies` no certificate is ever believed"
+        manners = MANNERS[verify.preset]
+        if config.gateway.on_unavailable == "reject" and not manners.repeats:
+            yield (
+                f"sources.{name}: {verify.preset} never repeats by itself, and `gateway.on_unavailable: reject` refuses"
+                " its events while the bus is away: they are lost; rather `spool`"
+            )
+        if verify.preset == "ip-allow-list":
+            yield f"sources.{name}: an address alone proves little; add a signature or a token where the sender has one"
 
 
 def _unreadable(where: str, reference: str, secrets: Secrets) -> Iterator[str]:

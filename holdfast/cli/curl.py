@@ -43,7 +43,7 @@ def _effort(source: SourceConfig) -> int:
     hard = 4 if source.event.id is not None or "{" in (source.path or "") else 0
     if source.verify is None:
         return hard + 1
-    return hard + (2 if preset_of(source.verify).scheme.headers[0].timestamp else 0)
+    return hard + (2 if preset_of(source.verify).scheme.timestamp_place else 0)
 
 
 def _line(sender: Sender, base: Path, now: datetime) -> CurlLine:
@@ -58,7 +58,7 @@ def _line(sender: Sender, base: Path, now: datetime) -> CurlLine:
         words += ["-H", token if token and header == carrier else shlex.quote(f"{header}: {value}")]
     words += ["-d", shlex.quote(request.body.decode())]
     verify = sender.source.verify
-    stale = verify is not None and preset_of(verify).scheme.headers[0].timestamp is not None
+    stale = verify is not None and preset_of(verify).scheme.timestamp_place is not None
     note = f"its timestamp is good for {format_duration(tolerance_of(verify))}" if stale and verify else ""
     return CurlLine(sender.name, " ".join(words), note)
 
@@ -68,7 +68,8 @@ def _token_header(source: SourceConfig, base: Path) -> str | None:
     if source.verify is None:
         return None
     scheme = preset_of(source.verify).scheme
-    mark, header = next(iter(scheme.marks), None), scheme.headers[0].signature
+    mark = next(iter(scheme.marks), None)
+    header = scheme.headers[0].signature if scheme.headers else ""
     if mark is None or scheme.jwt is not None or not isinstance(mark.method, Token) or ":" in header:
         return None
     kind, _, where = source.verify.secrets[0].partition(":")

@@ -12,7 +12,7 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel, ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 
-from holdfast.domain.quantities import format_duration
+from holdfast.domain.quantities import RatePerTime, format_duration
 from holdfast.settings.file import HoldfastConfig
 from holdfast.settings.process import ProcessSettings
 
@@ -25,6 +25,7 @@ the servers are. `holdfast check` reports every error of the file at once, with 
 Editors that are pointed at `docs/holdfast.schema.json` complete and explain it.
 
 Durations are written with a unit: `500ms`, `30s`, `5m`, `1h30m`, `7d`. Sizes: `128KiB`, `10GiB`, or plain bytes.
+Rates: `100/s`, `50/m`.
 A secret is never written into the file: `env:NAME` is read from the environment, `file:PATH` from a file (relative
 to holdfast.yaml). CEL is the Common Expression Language; `event` has `id`, `source`, `type`, `time`, `subject`,
 `headers`, `path`, `query` and `data` (the parsed body); where it was a CloudEvent also `cloudevent` and
@@ -38,6 +39,7 @@ _SIMPLE = {
     bool: "true or false",
     timedelta: "duration",
     ByteSize: "size",
+    RatePerTime: "rate",
     datetime: "time with zone",
     Path: "path",
     SecretStr: "secret",
@@ -131,8 +133,13 @@ def _kind(field: FieldInfo) -> str:
     low, high = bounds.get(Ge), bounds.get(Le)
     kind = _type(field.annotation)
     if low is not None and high is not None:
-        return f"{kind}, {low.ge} to {high.le}"
-    return f"{kind}, at least {low.ge}" if low is not None else kind
+        return f"{kind}, {_bound(low.ge)} to {_bound(high.le)}"
+    return f"{kind}, at least {_bound(low.ge)}" if low is not None else kind
+
+
+def _bound(value: Any) -> str:
+    """Return a bound as people write it in the file."""
+    return format_duration(value) if isinstance(value, timedelta) else str(value)
 
 
 def _type(annotation: Any) -> str:

@@ -12,8 +12,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from holdfast.cli.cloudevent import Mode, as_cloudevent, attributes_of
 from holdfast.domain.presets import Preset, preset_of, verifier_of
-from holdfast.domain.schemes import SignedRequest
+from holdfast.domain.schemes import Place, SignedRequest
 from holdfast.domain.sources import SourceConfig
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.settings.secrets import Secrets
@@ -32,6 +33,7 @@ class Wish:
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     path: Mapping[str, str] = field(default_factory=dict)  # values for {name} parts of the source's route
+    cloudevent: Mode | None = None  # as which the body is sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +80,18 @@ class Sender:
             headers[preset.id_header] = chosen
         headers |= {key.lower(): value for key, value in wish.headers.items()}
         body = wish.body if wish.body is not None else sample_body(preset, wish.type, chosen, now)
+        if wish.cloudevent is not None:
+            attributes = attributes_of(chosen, wish.type, now)
+            added, body = as_cloudevent(wish.cloudevent, body, headers["content-type"], attributes)
+            headers |= added
         url = self.gateway.rstrip("/") + self._route(wish.path)
-        if verify is not None and preset is not None:
-            if not verify.secrets:
+        if verify is not None and preset is not None and preset.scheme.proof != "address":
+            if not verify.secrets or preset.scheme.proof == "certificate":
                 raise RejectedInput(ErrorCode.CONFIG_INVALID, f"only {verify.preset} itself can sign its messages")
             key = self.secrets.resolve(verify.secrets[0]).get_secret_value()
+            place = Place.of(preset.scheme.headers[0].signature)
+            if place.kind == "query":
+                return OutgoingRequest(method, f"{url}?{urlencode({place.name: key})}", headers, body)
             headers |= verifier_of(verify, [key]).sign(SignedRequest.of(headers, body, method, url), now, chosen)
         return OutgoingRequest(method, url, headers, body)
 
@@ -96,7 +105,7 @@ def takes_id(source: SourceConfig) -> bool:
     if source.verify is None or source.event.id is not None:
         return False
     preset = preset_of(source.verify)
-    return preset.id_header is not None or preset.scheme.headers[0].id is not None
+    return preset.id_header is not None or any(names.id for names in preset.scheme.headers[:1])
 
 
 def sample_body(preset: Preset | None, event_type: str | None, event_id: str, now: datetime) -> bytes:
@@ -113,7 +122,7 @@ def sample_body(preset: Preset | None, event_type: str | None, event_id: str, no
         }
     else:
         sample = {"type": event_type or "test.event", "data": {"id": event_id}}
-        kind, _, name = ((preset and preset.scheme.headers[0].timestamp) or "").partition(":")
+        kind, _, name = ((preset and preset.scheme.timestamp_place) or "").partition(":")
         if kind == "json" and "." not in name:
             sample[name] = int(now.timestamp() * 1_000)
     return json.dumps(sample).encode()

@@ -9,6 +9,7 @@ import httpx
 import typer
 from rich.markup import escape
 
+from holdfast.cli.cloudevent import Mode
 from holdfast.cli.options import ConfigOption, DataDirOption, JsonOption
 from holdfast.cli.output import console, say, show_json
 from holdfast.cli.request import OutgoingRequest, Sender, Wish, find_source, takes_id
@@ -50,6 +51,10 @@ def send(  # noqa: PLR0913, PLR0917 - one parameter per option
         list[str] | None,
         typer.Option("--param", metavar="NAME=VALUE", help="A part of the route, `tenant=acme`. Repeatable."),
     ] = None,
+    cloudevent: Annotated[
+        Mode | None,
+        typer.Option("--cloudevent", metavar="MODE", help="Send a CloudEvent: binary, structured or batch."),
+    ] = None,
     count: Annotated[
         int, typer.Option("--count", "-n", metavar="N", min=1, max=100_000, help="How many events to send.")
     ] = 1,
@@ -68,16 +73,20 @@ def send(  # noqa: PLR0913, PLR0917 - one parameter per option
 
     [bold]holdfast send github -d event.json --id same -n 3[/bold]   one event and two duplicates
 
+    [bold]holdfast send orders --cloudevent structured --type order.paid[/bold]   a CloudEvent, signed like any body
+
     [bold]echo '{"type": "ping"}' | holdfast send ops -d -[/bold]   a body from elsewhere
     """
     settings = load_settings(config, data_dir)
     loaded = load_config(settings.config)
     chosen = find_source(loaded.config.sources, source)
-    if event_id is not None and not takes_id(chosen):
+    if event_id is not None and cloudevent is None and not takes_id(chosen):
         raise RejectedInput(
             ErrorCode.INPUT_INVALID, f"--id: {source!r} takes the id from its request, not from a header of the sender"
         )
-    wish = Wish(event_type, event_id, _read(data), _pairs(header, ":", "--header"), _pairs(param, "=", "--param"))
+    wish = Wish(
+        event_type, event_id, _read(data), _pairs(header, ":", "--header"), _pairs(param, "=", "--param"), cloudevent
+    )
     gateway = url or f"http://{settings.gateway_host}:{settings.gateway_port}"
     sender, clock = Sender(source, chosen, gateway, Secrets(loaded.file.absolute().parent)), SystemClock()
     requests = (sender.build(wish, clock.now()) for _ in range(count))

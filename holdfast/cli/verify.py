@@ -31,41 +31,49 @@ def verify(
     """Verify captured requests offline, by the very code of the gateway.
 
     A captured request is a JSON object: `preset`, `secret` (text, or a list of texts), `method`, `url`, `headers`,
-    `body` or `body_base64`, and `now`, the Unix time at which it is judged; without `now` its age does not count. For
-    the presets that are described in holdfast.yaml, `generic` holds the fields of `verify`. `expect` is `ok` or `fail`.
+    `body` or `body_base64`, and `now`, the Unix time at which it is judged; without `now` its age does not count.
+    `generic` holds further fields of `verify` as in holdfast.yaml. `certificate` (PEM) and `jwks` stand for what the
+    gateway would fetch, `peer` and `trusted_proxies` for the connection. `expect` is `ok` or `fail`.
 
-    Each entry is one line, `ID ok` or `ID fail CODE`; reasons go to standard error. The exit code is 0 only if every
-    entry came out as it says itself in `expect`, or ok where it says nothing.
+    Each entry is one line, `ID ok` or `ID fail CODE`; reasons go to standard error. An entry that cannot be used is
+    `input.invalid`; one marked `incomplete` that does not hold is `signature.key_unavailable`, and does not count. The
+    exit code is 0 only if every entry came out as it says itself in `expect`, or ok where it says nothing.
     """
     now = SystemClock().now()
     unexpected = 0
     for name, entry in _entries(_load(file)):
-        if entry.incomplete:
-            sys.stdout.write(f"{name} skipped\n")
-            say(f"{name}: is marked as incomplete, it cannot be decided offline")
-            continue
         unexpected += not _as_expected(name, entry, now)
     if unexpected:
         raise typer.Exit(1)
 
 
-def _as_expected(name: str, entry: CapturedRequest, now: datetime) -> bool:
+def _as_expected(name: str, entry: CapturedRequest | str, now: datetime) -> bool:
     """Print an entry's line; whether it came out as it says. One that cannot be used never did."""
+    if isinstance(entry, str):
+        return _failed(name, ErrorCode.INPUT_INVALID, entry)
     try:
         verdict = judge(entry, now)
     except RejectedInput as error:
-        sys.stdout.write(f"{name} fail {error.code}\n")
-        say(f"{name}: {error.message}")
-        return False
+        if entry.incomplete:
+            return not _failed(name, ErrorCode.SIGNATURE_KEY_UNAVAILABLE, "is marked as incomplete")
+        _failed(name, error.code, error.message)
+        return entry.expect == "fail" and error.code is ErrorCode.CONFIG_INVALID  # by such a secret nothing holds
     if isinstance(verdict, Refused):
-        sys.stdout.write(f"{name} fail {verdict.code}\n")
-        if entry.expect != "fail":
-            say(f"{name}: {verdict.reason}")
+        if entry.incomplete:
+            return not _failed(name, ErrorCode.SIGNATURE_KEY_UNAVAILABLE, "is marked as incomplete")
+        _failed(name, verdict.code, verdict.reason if entry.expect != "fail" else "")
         return entry.expect == "fail"
     sys.stdout.write(f"{name} ok\n")
     if entry.expect != "ok":
         say(f"{name}: verified, though it says that it must not")
-    return entry.expect == "ok"
+    return entry.expect == "ok" or entry.incomplete
+
+
+def _failed(name: str, code: ErrorCode, reason: str) -> bool:
+    sys.stdout.write(f"{name} fail {code}\n")
+    if reason:
+        say(f"{name}: {reason}")
+    return False
 
 
 def _load(file: Path) -> Any:
@@ -89,26 +97,22 @@ def _load(file: Path) -> Any:
         raise RejectedInput(ErrorCode.INPUT_INVALID, f"{file}: not JSON in UTF-8") from error
 
 
-def _entries(tree: Any) -> Iterator[tuple[str, CapturedRequest]]:
-    """Every entry with its name; all are read before the first is judged, so that a broken file prints nothing."""
+def _entries(tree: Any) -> Iterator[tuple[str, CapturedRequest | str]]:
+    """Every entry with its name, or with what is wrong with it: one that is broken hides no other."""
     listed = tree if isinstance(tree, list) else [tree]
     if not listed:
         raise RejectedInput(ErrorCode.INPUT_INVALID, "the file holds an empty list: there is nothing to verify")
-    entries: list[tuple[str, CapturedRequest]] = []
-    problems: list[str] = []
     for number, given in enumerate(listed, 1):
         name = f"request-{number}"
         if not isinstance(given, dict):
-            problems.append(f"entry {number} is no object; it needs at least preset, secret, headers and body")
+            yield name, "is no object; it needs at least preset, secret, headers and body"
             continue
+        named = given.get("id")
+        name = _printable(str(named)) or name if isinstance(named, str | int) else name
         try:
-            entry = CapturedRequest.model_validate(given)
-            entries.append((_printable(entry.id) or name, entry))
+            yield name, CapturedRequest.model_validate(given)
         except ValidationError as error:
-            problems += _problems(error, f"entry {number}")
-    if problems:
-        raise RejectedInput(ErrorCode.INPUT_INVALID, "\n".join(problems))
-    yield from entries
+            yield name, "; ".join(_problems(error))
 
 
 def _printable(text: str | None) -> str | None:
@@ -116,12 +120,12 @@ def _printable(text: str | None) -> str | None:
     return "".join(c if c.isprintable() and not c.isspace() else "_" for c in text) if text else None
 
 
-def _problems(error: ValidationError, where: str) -> Iterator[str]:
+def _problems(error: ValidationError) -> Iterator[str]:
     seen = set()
     for one in error.errors(include_url=False, include_input=False):
         path = ".".join(str(step) for step in one["loc"][:1])
         text = "is required" if one["type"] == "missing" else str(one["msg"]).removeprefix("Value error, ")
-        line = f"{where}: {path + ': ' if path else ''}{text}"
+        line = f"{path + ': ' if path else ''}{text}"
         if line not in seen:
             seen.add(line)
             yield line

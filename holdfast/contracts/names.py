@@ -22,6 +22,10 @@ RECORD_DEAD_LETTER = "record_dead_letter"
 PREPARE_REDRIVE = "prepare_redrive"
 REPUBLISH = "republish"
 PUBLISH_TICK = "publish_tick"
+ANNOUNCE = "announce"
+
+# query of a delivery
+PROGRESS = "progress"
 REPORT_CASE = "report_case"
 NOTIFY = "notify"
 WATCH_TRIGGER = "watch_trigger"

@@ -3,10 +3,10 @@
 A delivery keeps this from its start to its end, so a changed configuration never changes what is under way.
 """
 
-from datetime import timedelta
-from typing import Annotated, Any, Literal
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from holdfast.domain.quantities import Duration
 from holdfast.domain.retry import RetryPolicy
@@ -16,7 +16,10 @@ _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 
 class HttpAction(BaseModel):
-    """One HTTP call. `headers` may hold secret references; `body` None sends the event's own bytes."""
+    """One HTTP call. `headers` may hold secret references; `mapped_headers` came from the event and never do.
+
+    `body` None sends the event's own bytes.
+    """
 
     model_config = _FROZEN
 
@@ -24,6 +27,7 @@ class HttpAction(BaseModel):
     url: str
     method: str = "POST"
     headers: dict[str, str] = Field(default_factory=dict)
+    mapped_headers: dict[str, str] = Field(default_factory=dict)
     body: str | None = None  # JSON text
     timeout: Duration = timedelta(seconds=10)
 
@@ -33,8 +37,27 @@ class HttpAction(BaseModel):
         return f"{self.method} {self.url}"
 
 
+class SearchAttribute(BaseModel):
+    """One search attribute of the user's run; a `datetime` is an RFC 3339 text."""
+
+    model_config = _FROZEN
+
+    name: str
+    type: Literal["keyword", "text", "int", "double", "bool", "datetime", "keyword_list"]
+    value: bool | int | float | str | tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _is_a_time(self) -> Self:
+        # a delivery that somebody starts by hand is refused here, not in the middle of its workflow
+        if self.type == "datetime" and (
+            not isinstance(self.value, str) or datetime.fromisoformat(self.value).tzinfo is None
+        ):
+            raise ValueError("a datetime is an RFC 3339 text with its zone")
+        return self
+
+
 class WorkflowAction(BaseModel):
-    """One run of the user's own workflow, supervised as a child."""
+    """One run of the user's own workflow, supervised as a child; `id` None derives it from the delivery."""
 
     model_config = _FROZEN
 
@@ -44,6 +67,8 @@ class WorkflowAction(BaseModel):
     args: tuple[Any, ...] = ()
     timeout: Duration | None = None
     start_within: Duration = timedelta(hours=1)
+    id: str | None = None
+    search_attributes: tuple[SearchAttribute, ...] = ()
 
     @property
     def target(self) -> str:

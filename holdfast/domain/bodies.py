@@ -9,10 +9,9 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
+from holdfast.domain.json_scan import MAX_DEPTH, MAX_VALUES
 from holdfast.errors import ErrorCode, RejectedInput
 
-MAX_DEPTH = 64  # levels; deeper JSON is an attack or an accident, and recursion ends near 1,000
-MAX_KEYS = 10_000  # of one JSON body; each becomes an object in this process and again in every worker
 _LEAST_KEY = 5  # characters of the shortest key with its value, as in {"":1,"":1}
 FORM = "application/x-www-form-urlencoded"
 
@@ -49,7 +48,7 @@ def parse_json(body: bytes) -> Any:
     """Parse strict JSON. Raises RejectedInput `request.malformed` for anything else.
 
     Refused: NaN and infinities, numbers too long to read, a key that comes twice in one object (two readers would see
-    two events in it), more than 10,000 keys, more than 64 levels, lone surrogates.
+    two events in it), more than MAX_VALUES keys, more than MAX_DEPTH levels, lone surrogates.
     """
     text = json_text(body)
     try:
@@ -59,7 +58,7 @@ def parse_json(body: bytes) -> Any:
     # every event is parsed once before it is answered, so what the text alone can rule out is not walked through
     if text.count("[") + text.count("{") > MAX_DEPTH:
         _check_depth(value)
-    if len(text) > MAX_KEYS * _LEAST_KEY and text.count(":") > MAX_KEYS:
+    if len(text) > MAX_VALUES * _LEAST_KEY and text.count(":") > MAX_VALUES:
         _check_keys(value)
     if "\\u" in text:
         _check_surrogates(value)
@@ -108,8 +107,8 @@ def _check_keys(root: Any) -> None:
     count, level = 0, [root]
     while level:
         count += sum(len(value) for value in level if isinstance(value, dict))
-        if count > MAX_KEYS:
-            raise RejectedInput(ErrorCode.REQUEST_MALFORMED, f"the JSON has more than {MAX_KEYS} keys")
+        if count > MAX_VALUES:
+            raise RejectedInput(ErrorCode.REQUEST_MALFORMED, f"the JSON has more than {MAX_VALUES} keys")
         level = [item for value in level for item in _items(value) if isinstance(item, dict | list)]
 
 

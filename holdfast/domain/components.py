@@ -13,6 +13,7 @@ from holdfast.domain.paths import MISSING, walk
 from holdfast.domain.schemes import Place, SignedRequest
 
 MAX_FIELDS = 1_000  # of a form or a query
+MAX_READ = 1_048_576  # bytes of a body that is read before its sender is known
 MAX_ENTRIES = 32  # of a list of key=value
 
 Fields = list[tuple[str, str]]
@@ -53,7 +54,7 @@ class Components:
 
     def form(self) -> Fields | None:
         """Fields of the body where it is a form by its type and can be read."""
-        if self._form is None and self._is_form():
+        if self._form is None and len(self.request.body) <= MAX_READ and self._is_form():
             try:
                 self._form = _parse(self.request.body.decode("utf-8"))
             except UnicodeDecodeError:
@@ -72,8 +73,27 @@ class Components:
         except UnicodeEncodeError:
             return None
 
+    def present(self, path: str) -> bool:
+        """Whether anything but null stands at a dotted path of the body, in any element where it says `+`."""
+        head, plus, rest = path.partition(".+.")
+        found = walk(self.json(), head.split("."))
+        if not plus:
+            return found is not MISSING and found is not None
+        elements = found if isinstance(found, list) else []
+        inside = (walk(element, rest.split(".")) for element in elements)
+        return any(one is not MISSING and one is not None for one in inside)
+
+    def texts(self, path: str, limit: int) -> list[bytes]:
+        """Return the list of texts at a path of the body; nothing where it is another thing, or longer than that."""
+        found = walk(self.json(), path.split("."))
+        if not isinstance(found, list) or len(found) > limit or not all(isinstance(one, str) for one in found):
+            return []
+        return [one.encode("utf-8", "replace") for one in found]
+
     def json(self) -> Any:
-        """Return the body as JSON, whatever its type says; MISSING where it is none or names a key twice."""
+        """Return the body as JSON, whatever its type says; MISSING where it is none, names a key twice, or is large."""
+        if len(self.request.body) > MAX_READ:
+            return MISSING
         if self._json is None:
             try:
                 self._json = json.loads(self.request.body, object_pairs_hook=_unique, parse_constant=_refuse)

@@ -7,6 +7,7 @@ allows. Flow: normalise → identify → **Envelope** → publish → decide →
 import base64
 import binascii
 import re
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -18,6 +19,16 @@ from holdfast.ids import sha256_hex
 
 MAX_TEXT_BODY = 1_500_000  # bytes, escaped; the message limit is 2 MiB, headers and attributes take their share
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+
+class BodyReference(BaseModel):
+    """Where a body lies that is too large for the message: an object of a JetStream object store."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bucket: str = Field(min_length=1, max_length=64)
+    name: str = Field(min_length=1, max_length=256)
+    size: int = Field(ge=0)  # bytes
 
 
 class CloudEventOrigin(BaseModel):
@@ -54,16 +65,21 @@ class Envelope(BaseModel):
     body: str = ""
     body_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     cloudevent: CloudEventOrigin | None = None
+    body_ref: BodyReference | None = None  # then `body` is empty, and whoever loads the object checks body_sha256
 
     @model_validator(mode="after")
     def _body_is_whole(self) -> Self:
+        if self.body_ref is not None:
+            if self.body:
+                raise ValueError("the body is both here and elsewhere")
+            return self
         if sha256_hex(self.raw_body) != self.body_sha256:
             raise ValueError("the body does not match body_sha256")
         return self
 
     @property
     def raw_body(self) -> bytes:
-        """The request body, byte for byte as it was received."""
+        """The request body, byte for byte as it was received; empty where `body_ref` says where it is."""
         if self.body_encoding == "text":
             return self.body.encode("utf-8", "surrogatepass")
         try:
@@ -75,10 +91,11 @@ class Envelope(BaseModel):
         """Return the record as it lies on the bus: JSON, UTF-8."""
         return self.model_dump_json(exclude_defaults=False, exclude_none=True).encode()
 
-    def view(self) -> dict[str, Any]:
+    def view(self, data: "Data | None" = None) -> dict[str, Any]:
         """What an expression sees as `event`; what is absent here is absent there.
 
-        `data` is the parsed body: JSON, the fields of a form, or text; absent where the body is none of these, and
+        A body that lies elsewhere is shown as `body` (bucket, name, size, sha256), and as what is handed in as `data`.
+        Else `data` is the parsed body: JSON, the fields of a form, or text; absent where the body is none of these, and
         `data_error` says so where a CloudEvent's data is not the JSON it claims to be.
         """
         seen: dict[str, Any] = {
@@ -92,14 +109,25 @@ class Envelope(BaseModel):
         }
         optional = {"subject": self.subject, "datacontenttype": self.datacontenttype}
         seen.update({name: value for name, value in optional.items() if value is not None})
-        found, data = read_data(self.raw_body, self.datacontenttype)
+        if self.body_ref is not None:
+            seen["body"] = {**self.body_ref.model_dump(), "sha256": self.body_sha256}
+        shown = data or (Data() if self.body_ref is not None else Data(*read_data(self.raw_body, self.datacontenttype)))
+        found = shown.found
         if found:
-            seen["data"] = data
+            seen["data"] = shown.value
         if self.cloudevent is not None:
             seen.update(cloudevent_view(self.cloudevent))
             if not found and self.body and is_json(self.datacontenttype):
                 seen["data_error"] = "the data is not the JSON it claims to be"
         return seen
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A body as data; `found` is False where it is none, or was not looked into."""
+
+    found: bool = False
+    value: Any = None
 
 
 def cloudevent_view(origin: CloudEventOrigin) -> dict[str, Any]:

@@ -10,14 +10,24 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cel_expr_python import cel
+from cel_expr_python.ext import ext_bindings, ext_math, ext_optional, ext_strings
 
 from holdfast.clock import rfc3339
+from holdfast.domain import argo_functions, functions, macros
+from holdfast.domain.functions import Function
 from holdfast.domain.quantities import format_duration
 from holdfast.errors import ErrorCode, RejectedInput, bounded
 
 MAX_EXPRESSION = 2_048  # characters; longer ones are programs and belong in a workflow
+MAX_GENERATED = 65_536  # characters of what a pattern compiles to; nobody has to read it
 _INT64 = range(-(2**63), 2**63)
-_ABSENT = "NOT_FOUND"  # the status CEL gives a missing key or field
+_ABSENT = (
+    "NOT_FOUND",  # a missing key
+    "INVALID_ARGUMENT: Applying SELECT to non-message type",  # a field of null, a text, a number or a list
+    "UNKNOWN: Index error",  # an element past the end of a list
+    "UNKNOWN: nothing matches",  # regex.extract
+    argo_functions.ABSENT,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +94,27 @@ class Language:
     """The variables an expression may name, e.g. `event`; each is typed at run time."""
 
     def __init__(self, *variables: str) -> None:
-        self._env = cel.NewEnv(variables=dict.fromkeys(variables, cel.Type.DYN))
+        self._env = cel.NewEnv(
+            variables=dict.fromkeys(variables, cel.Type.DYN),
+            extensions=[
+                ext_strings.ExtStrings(),
+                ext_math.ExtMath(),
+                ext_optional.ExtOptional(),
+                ext_bindings.ExtBindings(),
+                cel.CelExtension("holdfast", _declared((*functions.standard(), *argo_functions.library()))),
+            ],
+        )
 
-    def compile(self, source: str) -> Expression:
+    def compile(self, source: str, *, limit: int = MAX_EXPRESSION) -> Expression:
         """Compile. Raises RejectedInput `config.invalid` with CEL's own pointer to the place."""
-        if len(source) > MAX_EXPRESSION:
+        if len(source) > limit:
             raise RejectedInput(
-                ErrorCode.CONFIG_INVALID, f"the expression is longer than {MAX_EXPRESSION} characters; start a workflow"
+                ErrorCode.CONFIG_INVALID, f"the expression is longer than {limit} characters; start a workflow"
             )
         try:
-            return Expression(source, self._env.compile(source))
+            return Expression(source, self._env.compile(macros.expand(source)))
+        except RejectedInput:
+            raise
         except Exception as error:
             text = (
                 str(error)
@@ -109,6 +130,23 @@ class Language:
             return Bound(self._env.Activation(to_cel(values)))
         except Exception as error:  # noqa: BLE001 - as above: it becomes Failed, which is visible
             return Bound(None, bounded(str(error), 300))
+
+
+def _declared(library: tuple[Function, ...]) -> list[Any]:
+    """Declare our functions in the binding's terms; the texts of types are CEL's."""
+    overloads: dict[str, list[Any]] = {}
+    for one in library:
+        parameters = [getattr(cel.Type, name.upper()) for name in one.parameters]
+        known = overloads.setdefault(one.name, [])
+        known.append(
+            cel.Overload(
+                f"{one.name.replace('.', '_')}_{len(known)}",
+                return_type=getattr(cel.Type, one.returns.upper()),
+                parameters=parameters,
+                impl=one.run,
+            )
+        )
+    return [cel.FunctionDecl(name, of_name) for name, of_name in overloads.items()]
 
 
 EVENT = Language("event")

@@ -5,7 +5,7 @@ nothing is answered but what the caller sent itself, in a form that can be mista
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 PLAIN = re.compile(r"[A-Za-z0-9._~+/=-]{1,256}", re.ASCII)
@@ -54,7 +54,7 @@ class Handshake:
     """One question and its answer. The answer's body is `text`, or `document` as JSON, or nothing."""
 
     name: str
-    method: Literal["GET", "POST", "OPTIONS"]
+    method: Literal["GET", "HEAD", "POST", "OPTIONS"]
     asks: tuple[Is, ...]
     proven: bool
     status: int = 200
@@ -141,6 +141,7 @@ EVENTGRID = Handshake(  # https://learn.microsoft.com/azure/event-grid/end-point
     proven=True,  # by the key in the address, or the bearer token
     document=(("validationResponse", _GRID),),
 )
+EVENTGRID_ENTRA = replace(EVENTGRID, name="eventgrid-entra")  # proven by the bearer token
 TWITTER = Handshake(  # https://developer.x.com/en/docs/x-api/enterprise/account-activity-api/guides/securing-webhooks
     "twitter", "GET", (Is(_CRC),), proven=False, document=(("response_token", Mac(_CRC, "base64", "sha256=")),)
 )
@@ -156,6 +157,9 @@ SNS_SUBSCRIBE = Handshake(  # https://docs.aws.amazon.com/sns/latest/dg/http-sub
 )
 SNS_UNSUBSCRIBE = Handshake(  # its SubscribeURL would subscribe again, so nobody asks for it
     "aws-sns", "POST", (Is(_SNS_TYPE, "UnsubscribeConfirmation"),), proven=True
+)
+INTERCOM = Handshake(  # https://developers.intercom.com/docs/webhooks/setting-up-webhooks
+    "intercom", "HEAD", (), proven=False
 )
 CLOUDEVENTS = Handshake(  # https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/http-webhook.md
     "cloudevents",
@@ -177,6 +181,8 @@ HandshakeName = Literal[
     "twitter",
     "asana",
     "aws-sns",
+    "intercom",
+    "eventgrid-entra",
     "cloudevents",
 ]
 
@@ -194,6 +200,8 @@ _TABLE = (
     ASANA,
     SNS_SUBSCRIBE,
     SNS_UNSUBSCRIBE,
+    INTERCOM,
+    EVENTGRID_ENTRA,
     CLOUDEVENTS,
 )
 

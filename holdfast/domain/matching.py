@@ -6,15 +6,23 @@ Flow: consume → **match** → start. Pure: one event is bound once and evaluat
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
-from holdfast.domain.actions import Action, DeliverySpec, HttpAction, LogAction, NatsAction, WorkflowAction
+from holdfast.domain.actions import DeliverySpec
 from holdfast.domain.deadletters import Stage
-from holdfast.domain.events import Envelope
-from holdfast.domain.expressions import EVENT, Absent, Bound, Failed, Found
-from holdfast.domain.triggers import DeadLetterConfig, RunConfig, TriggerConfig
-from holdfast.errors import ErrorCode, RejectedInput
+from holdfast.domain.events import Data, Envelope
+from holdfast.domain.expressions import EVENT, MAX_GENERATED, Absent, Bound, Failed, Found
+from holdfast.domain.json_scan import Path
+from holdfast.domain.large_bodies import data_of
+from holdfast.domain.mapping import CompiledRun, MappingError
+from holdfast.domain.needs import needs
+from holdfast.domain.patterns import compile_pattern, data_paths
+from holdfast.domain.triggers import DeadLetterConfig, TriggerConfig
+from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput, bounded
 from holdfast.ids import sha256_hex
+
+MAX_SOURCES = 10_000  # names remembered with their triggers; a stray on the bus cannot grow this without end
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,25 @@ class Undecidable:
 Verdict = Matched | Passed | Undecidable
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One event as expressions see it. `plain`: what `event` by itself is, where its body lies elsewhere."""
+
+    envelope: Envelope
+    bound: Bound
+    plain: dict[str, Any] | None = None
+    trouble: PermanentFailure | None = None  # why the body cannot be read
+
+
+def see(envelope: Envelope, body: bytes | PermanentFailure | None, paths: frozenset[Path]) -> Seen:
+    """Bind an event, once for all triggers; of a body that lies elsewhere, what stands at `paths`."""
+    if envelope.body_ref is None:
+        return Seen(envelope, EVENT.bind(event=envelope.view()))
+    data = data_of(body, envelope.datacontenttype, paths) if isinstance(body, bytes) else Data()
+    trouble = body if isinstance(body, PermanentFailure) else None
+    return Seen(envelope, EVENT.bind(event=envelope.view(data)), envelope.view(), trouble)
+
+
 class CompiledTrigger:
     """One trigger, its expressions compiled."""
 
@@ -55,36 +82,53 @@ class CompiledTrigger:
         self.name = name
         self.config = config
         self.hash = trigger_hash(config)
+        self._match = (
+            EVENT.compile(compile_pattern(config.match), limit=MAX_GENERATED) if config.match is not None else None
+        )
         self._when = EVENT.compile(config.when) if config.when is not None else None
         if self._when is not None and self._when.returns not in {"BOOL", "DYN"}:
             raise RejectedInput(
                 ErrorCode.CONFIG_INVALID, f"`when` is {self._when.returns.lower()}, it must be true or false"
             )
-        self._mapped = {source: EVENT.compile(source) for source in expressions(config.run)}
+        self._run = CompiledRun(config.run)
+        of_when = needs((config.when,)) if config.when is not None else frozenset()
+        self.needs = of_when | self._run.needs | data_paths(config.match or {})
 
-    def verdict(self, bound: Bound, *, subject: str | None = None) -> Verdict:
-        """Decide for one bound event; `subject` is the event's."""
-        if self._when is not None:
-            result = self._when.evaluate(bound)
-            match result:
+    def listens(self, source: str) -> bool:
+        """Whether events of a source are for this trigger."""
+        return any(fnmatchcase(source, pattern) for pattern in self.config.on)
+
+    def verdict(self, seen: Seen) -> Verdict:
+        """Decide for one event: `during`, then `match`, then `when`; all must hold."""
+        envelope = seen.envelope
+        if self.config.during and not any(w.contains(getattr(envelope, w.of)) for w in self.config.during):
+            return Passed(self.name, "during: outside of every window")
+        if self.needs and seen.trouble is not None:
+            return self._undecidable(seen.trouble.code, seen.trouble.message)
+        for clause, expression in (("match", self._match), ("when", self._when)):
+            if expression is None:
+                continue
+            match expression.evaluate(seen.bound):
                 case Absent(reason):
-                    return Passed(self.name, reason)
+                    return Passed(self.name, f"{clause}: {reason}")
                 case Failed(reason):
-                    return self._undecidable(ErrorCode.FILTER_FAILED, f"when: {reason}")
+                    return self._undecidable(ErrorCode.FILTER_FAILED, f"{clause}: {reason}")
                 case Found(value) if value is False:
-                    return Passed(self.name, "the filter is false")
+                    return Passed(self.name, f"{clause}: is false")
                 case Found(value) if value is not True:
                     return self._undecidable(
-                        ErrorCode.FILTER_FAILED, f"when: gave {type(value).__name__}, not true or false"
+                        ErrorCode.FILTER_FAILED, f"{clause}: gave {type(value).__name__}, not true or false"
                     )
-        return self.map(bound, subject=subject)
+        return self.map(seen)
 
-    def map(self, bound: Bound, *, subject: str | None = None) -> Matched | Undecidable:
-        """Resolve the action for one bound event, without asking the filter; `subject` is the event's."""
+    def map(self, seen: Seen) -> Matched | Undecidable:
+        """Resolve the action for one bound event, without asking the filter."""
+        if self._run.needs and seen.trouble is not None:
+            return self._undecidable(seen.trouble.code, seen.trouble.message)
         try:
-            action = self._action(self.config.run, bound)
-        except _MappingError as error:
-            return self._undecidable(ErrorCode.MAPPING_FAILED, str(error))
+            action = self._run.action(seen.bound, seen.plain)
+        except MappingError as error:
+            return self._undecidable(ErrorCode.MAPPING_FAILED, bounded(str(error), 500))
         return Matched(
             DeliverySpec(
                 trigger=self.name,
@@ -92,38 +136,12 @@ class CompiledTrigger:
                 action=action,
                 retry=self.config.retry,
                 dead_letter=self.config.dead_letter,
-                key=subject if self.config.dead_letter.resolve_on_newer else None,
+                key=seen.envelope.subject if self.config.dead_letter.resolve_on_newer else None,
             )
         )
 
     def _undecidable(self, code: ErrorCode, reason: str) -> Undecidable:
         return Undecidable(self.name, self.hash, code, reason, self.config.dead_letter)
-
-    def _action(self, run: RunConfig, bound: Bound) -> Action:
-        if run.http is not None:
-            http = run.http
-            body = None if http.body is None else _json(self._value(http.body, bound))
-            return HttpAction(url=http.url, method=http.method, headers=http.headers, body=body, timeout=http.timeout)
-        if run.nats is not None:
-            body = None if run.nats.body is None else _json(self._value(run.nats.body, bound))
-            return NatsAction(subject=run.nats.subject, body=body)
-        if run.log is not None:
-            message = self._value(run.log.message, bound)
-            return LogAction(message=message if isinstance(message, str) else _json(message), level=run.log.level)
-        return WorkflowAction(
-            workflow=run.workflow or "",
-            task_queue=run.task_queue or "",
-            args=tuple(self._value(source, bound) for source in run.args or ("event",)),
-            timeout=run.timeout,
-            start_within=run.start_within,
-        )
-
-    def _value(self, source: str, bound: Bound) -> Any:
-        match self._mapped[source].evaluate(bound):
-            case Found(value):
-                return value
-            case Absent(reason) | Failed(reason):
-                raise _MappingError(f"{source}: {reason}")
 
 
 class CompiledTriggers:
@@ -132,41 +150,38 @@ class CompiledTriggers:
     def __init__(self, triggers: Mapping[str, TriggerConfig]) -> None:
         """Compile all. Raises RejectedInput `config.invalid`; `holdfast check` names the place."""
         self._all = {name: CompiledTrigger(name, config) for name, config in triggers.items()}
+        self._by_source: dict[str, tuple[CompiledTrigger, ...]] = {}
 
     def get(self, name: str) -> CompiledTrigger | None:
         """Return the trigger of that name, if the configuration still has it."""
         return self._all.get(name)
 
-    def decide(self, envelope: Envelope) -> tuple[Verdict, ...]:
-        """Decide for every trigger that listens to the event's source, in the order of the configuration."""
-        listening = [t for t in self._all.values() if envelope.source in t.config.on]
+    def listening(self, source: str) -> tuple[CompiledTrigger, ...]:
+        """Return the triggers for events of a source, in the order of the configuration."""
+        known = self._by_source.get(source)
+        if known is None:
+            known = tuple(trigger for trigger in self._all.values() if trigger.listens(source))
+            if len(self._by_source) < MAX_SOURCES:
+                self._by_source[source] = known
+        return known
+
+    def decide(self, envelope: Envelope, body: bytes | PermanentFailure | None = None) -> tuple[Verdict, ...]:
+        """Decide for every trigger that listens to the event's source, in the order of the configuration.
+
+        `body` is that of an event that only refers to it, where `needs` says that it is read; or why it is not there.
+        """
+        listening = self.listening(envelope.source)
         if not listening:
             return ()
-        bound = EVENT.bind(event=envelope.view())
-        return tuple(trigger.verdict(bound, subject=envelope.subject) for trigger in listening)
+        seen = see(envelope, body, frozenset().union(*(trigger.needs for trigger in listening)))
+        return tuple(trigger.verdict(seen) for trigger in listening)
 
-
-class _MappingError(Exception):
-    """An argument or a body could not be computed for this event."""
-
-
-def expressions(run: RunConfig) -> tuple[str, ...]:
-    """Return every mapping expression of an action, in order."""
-    if run.http is not None:
-        return (run.http.body,) if run.http.body is not None else ()
-    if run.nats is not None:
-        return (run.nats.body,) if run.nats.body is not None else ()
-    if run.log is not None:
-        return (run.log.message,)
-    return run.args or ("event",)
+    def needs(self, source: str) -> frozenset[Path]:
+        """Return what the triggers of a source read of `event.data`; nothing: a body that lies elsewhere may stay."""
+        return frozenset().union(*(trigger.needs for trigger in self.listening(source)))
 
 
 def trigger_hash(config: TriggerConfig) -> str:
     """Sixteen hex digits that change when the trigger's configuration does."""
     canonical = json.dumps(config.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
     return sha256_hex(canonical.encode())[:16]
-
-
-def _json(value: Any) -> str:
-    # CEL's maps have no order, so the keys are sorted: equal events give equal bytes
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

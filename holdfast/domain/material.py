@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Mapping
 
 from holdfast.domain.components import Components
+from holdfast.domain.schemes import Place
 
 Template = tuple[tuple[bytes, str | None], ...]
 
@@ -48,7 +49,8 @@ def render(
     """Return the signed bytes; None where a part of them is not there or cannot be read in one way."""
     pieces: list[bytes] = []
     for literal, part in template:
-        pieces.append(literal)
+        if literal:  # a single piece is not copied by the join: it may be a body of 25 MiB
+            pieces.append(literal)
         if part is None:
             continue
         piece = _part(part, components, found, url, secret)
@@ -94,13 +96,10 @@ def _plain(part: str, components: Components) -> bytes | None:
 
 
 def _field(part: str, components: Components) -> bytes | None:
-    kind, _, name = part.partition(":")
-    if kind == "header":
-        values = components.request.header(name.lower())
-        return values[0] if len(values) == 1 else None
-    optional = name.endswith("?")
-    value = components.json_text(name.removesuffix("?"))
-    return b"" if value is None and optional else value
+    values = components.values(Place.of(part.removesuffix("?")))
+    if len(values) > 1:
+        return None
+    return values[0] if values else (b"" if part.endswith("?") else None)
 
 
 def signed_form(components: Components) -> bytes | None:

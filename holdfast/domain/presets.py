@@ -4,15 +4,19 @@ Flow: `VerifyConfig` → **presets** → `Verifier`, the same for the gateway, `
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 
+from holdfast.domain.client_certificates import ClientRules, read_roots
+from holdfast.domain.clients import Proxies, read_network
 from holdfast.domain.preset import Preset, secret_at
 from holdfast.domain.providers.business import BUSINESS
-from holdfast.domain.providers.clouds import CLOUDS
+from holdfast.domain.providers.clouds import CLOUDS, GRAPH_TOKENS
 from holdfast.domain.providers.code import CODE, GITHUB
 from holdfast.domain.providers.commerce import COMMERCE
 from holdfast.domain.providers.messaging import MESSAGING
 from holdfast.domain.providers.standard import BEARER, STANDARD, STANDARD_WEBHOOKS
+from holdfast.domain.providers.tokens import TOKENS
 from holdfast.domain.schemes import (
     Algorithm,
     Digest,
@@ -22,6 +26,7 @@ from holdfast.domain.schemes import (
     Hmac,
     JwtRules,
     KeyFormat,
+    KeySet,
     Mark,
     Method,
     Rsa,
@@ -29,26 +34,32 @@ from holdfast.domain.schemes import (
     Token,
 )
 from holdfast.domain.signatures import Limits, Verifier
-from holdfast.domain.sources import VerifyConfig
+from holdfast.domain.verification import VerifyConfig
+from holdfast.errors import ErrorCode, RejectedInput
 
 __all__ = ["BEARER", "GITHUB", "PRESETS", "STANDARD_WEBHOOKS", "Preset", "preset_of", "tolerance_of", "verifier_of"]
 
-PRESETS: dict[str, Preset] = {**STANDARD, **CODE, **COMMERCE, **MESSAGING, **BUSINESS, **CLOUDS}
+PRESETS: dict[str, Preset] = {**STANDARD, **CODE, **COMMERCE, **MESSAGING, **BUSINESS, **CLOUDS, **TOKENS}
 
 _HASHES: dict[str, Algorithm] = {"sha1": "sha1", "sha256": "sha256", "sha512": "sha512"}
 
 
 def preset_of(verify: VerifyConfig) -> Preset:
-    """Return the preset a source names; `hmac`, `custom`, `convoy`, `api-key` and `jwt` are built from its fields."""
+    """Return the preset a source names, with what the source says of it; some are built from its fields alone."""
     known = PRESETS.get(verify.preset)
     if known is not None:
-        return known
+        return _adapted(known, verify)
     match verify.preset:
+        case "mtls":
+            header = HeaderNames((verify.header or "").lower())
+            return Preset(scheme=Scheme(headers=(header,), signed="", proof="certificate"))
+        case "ip-allow-list":
+            return Preset(scheme=Scheme(headers=(), signed="", proof="address"))
         case "api-key":
             return Preset(scheme=secret_at(_place(verify.header or "")))
         case "convoy":
             return _convoy(verify)
-        case "jwt":
+        case "jwt" | "oidc":
             return _jwt(verify)
         case _:
             return _described(verify)
@@ -59,11 +70,57 @@ def tolerance_of(verify: VerifyConfig) -> timedelta:
     return verify.tolerance if "tolerance" in verify.model_fields_set else preset_of(verify).tolerance
 
 
-def verifier_of(verify: VerifyConfig, secrets: Iterable[str | bytes]) -> Verifier:
+def verifier_of(verify: VerifyConfig, secrets: Iterable[str | bytes], proxies: Proxies | None = None) -> Verifier:
     """Return the verifier of a source. Raises RejectedInput `config.invalid` where a secret has not its form."""
-    place = "json:TopicArn" if verify.topics else None
-    limits = Limits(public_url=verify.public_url, place=place, values=frozenset(verify.topics))
-    return Verifier(preset_of(verify).scheme, secrets, tolerance_of(verify), limits)
+    return Verifier(
+        preset_of(verify).scheme,
+        () if verify.preset == "mtls" else secrets,
+        tolerance_of(verify),
+        limits_of(verify, secrets, proxies),
+    )
+
+
+def limits_of(verify: VerifyConfig, secrets: Iterable[str | bytes], proxies: Proxies | None = None) -> Limits:
+    """Return what a source asks for beyond the signature. Raises as `verifier_of` does."""
+    client = None
+    if verify.preset == "mtls":
+        try:
+            roots = tuple(root for secret in secrets for root in read_roots(str(secret)))
+        except ValueError as error:
+            text = "the secrets of preset mtls are the certificates of authorities, PEM"
+            raise RejectedInput(ErrorCode.CONFIG_INVALID, text) from error
+        client = ClientRules(roots, frozenset(verify.subjects), frozenset(verify.names), frozenset(verify.fingerprints))
+    return Limits(
+        public_url=verify.public_url,
+        place="json:TopicArn" if verify.topics else None,
+        values=frozenset(verify.topics),
+        networks=tuple(map(read_network, verify.allow_ips)),
+        proxies=proxies or Proxies(),
+        client=client,
+    )
+
+
+def _adapted(preset: Preset, verify: VerifyConfig) -> Preset:
+    scheme = preset.scheme
+    if verify.preset == "okta" and verify.header:
+        return replace(preset, scheme=secret_at(_place(verify.header)))
+    if verify.preset == "msgraph" and verify.audiences:
+        rules = _asked(GRAPH_TOKENS.rules, verify)
+        return replace(preset, scheme=replace(scheme, tokens=replace(GRAPH_TOKENS, rules=rules)))
+    if scheme.jwt is not None:
+        return replace(preset, scheme=replace(scheme, jwt=_asked(scheme.jwt, verify)))
+    return preset
+
+
+def _asked(rules: JwtRules, verify: VerifyConfig) -> JwtRules:
+    """Return the rules with what the source says of tokens."""
+    return replace(
+        rules,
+        issuers=verify.issuers or rules.issuers,
+        audiences=verify.audiences or rules.audiences,
+        claims=tuple(verify.claims.items()) or rules.claims,
+        keys=KeySet(verify.jwks_url, verify.jwks_hosts) if verify.jwks_url else rules.keys,
+    )
 
 
 def _described(verify: VerifyConfig) -> Preset:
@@ -98,12 +155,9 @@ def _convoy(verify: VerifyConfig) -> Preset:
 
 
 def _jwt(verify: VerifyConfig) -> Preset:
-    rules = JwtRules(
-        algorithms=tuple(verify.algorithms),
-        issuers=verify.issuers,
-        audiences=verify.audiences,
-        body_claim=verify.body_claim,
-    )
+    public = ("RS256", "ES256")  # a set that anybody can fetch holds no shared secret
+    algorithms = public if verify.jwks_url and "algorithms" not in verify.model_fields_set else verify.algorithms
+    rules = _asked(JwtRules(tuple(algorithms), body_claim=verify.body_claim, max_age=verify.max_age), verify)
     header = _place(verify.header or "authorization")
     return Preset(
         scheme=Scheme(

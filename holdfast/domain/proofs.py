@@ -32,7 +32,9 @@ def holds(mark: Mark, key: Key, material: bytes, text: bytes) -> bool:
     expected = _hashed(mark, mark.method, key, material)
     # the text is compared, not what it decodes to: a signature has one spelling (hex: or the one in capitals)
     same = hmac.compare_digest(expected, text)
-    return (same | hmac.compare_digest(expected.upper(), text)) if mark.encoding == "hex" else same
+    if mark.encoding == "hex":
+        return same | hmac.compare_digest(expected.upper(), text)
+    return (same | hmac.compare_digest(expected.rstrip(b"="), text)) if mark.encoding == "base64url" else same
 
 
 def make(mark: Mark, key: Key, material: bytes) -> str | None:
@@ -54,16 +56,33 @@ def _hashed(mark: Mark, method: Hmac | Digest, key: Key, material: bytes) -> byt
 
 
 def _encode(mark: Mark, raw: bytes) -> bytes:
-    return binascii.hexlify(raw) if mark.encoding == "hex" else base64.b64encode(raw)
+    match mark.encoding:
+        case "hex":
+            return binascii.hexlify(raw)
+        case "base64":
+            return base64.b64encode(raw)
+        case "base64url":
+            return base64.urlsafe_b64encode(raw)
 
 
 def _decode(mark: Mark, text: bytes) -> bytes | None:
     try:
-        raw = binascii.unhexlify(text) if mark.encoding == "hex" else base64.b64decode(text, validate=True)
+        raw = _raw(mark, text)
     except (binascii.Error, ValueError):
         return None
     spelling = _encode(mark, raw)
-    return raw if text == spelling or (mark.encoding == "hex" and text == spelling.upper()) else None
+    others = {"hex": spelling.upper(), "base64url": spelling.rstrip(b"=")}
+    return raw if text in {spelling, others.get(mark.encoding, spelling)} else None
+
+
+def _raw(mark: Mark, text: bytes) -> bytes:
+    match mark.encoding:
+        case "hex":
+            return binascii.unhexlify(text)
+        case "base64":
+            return base64.b64decode(text, validate=True)
+        case "base64url":
+            return base64.b64decode(text + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
 
 
 def _public_holds(mark: Mark, key: Key, material: bytes, text: bytes) -> bool:

@@ -1,6 +1,7 @@
-"""Durations and sizes as people write them (`500ms`, `5m`, `10GiB`) as types for configuration models."""
+"""Durations, sizes and rates as people write them (`500ms`, `10GiB`, `100/s`) as types for configuration models."""
 
 import re
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -43,3 +44,41 @@ Duration = Annotated[
 
 Size = ByteSize
 """Bytes: `128KiB`, `10GiB`, or a plain number of bytes."""
+
+_RATE = re.compile(r"([1-9]\d{0,8})/(s|m|h|d)")
+
+
+@dataclass(frozen=True, slots=True)
+class RatePerTime:
+    """So many of something in so long, as a long-term average."""
+
+    count: int
+    per: timedelta
+
+    @property
+    def per_second(self) -> float:
+        """The same as a number per second."""
+        return self.count / self.per.total_seconds()
+
+
+def parse_rate(value: Any) -> Any:
+    """`100/s`, `50/m` as a RatePerTime; a RatePerTime passes; a bare number is refused, because its time is missing."""
+    if isinstance(value, RatePerTime):
+        return value
+    if isinstance(value, str) and (match := _RATE.fullmatch(value)):
+        return RatePerTime(int(match[1]), timedelta(seconds=_UNITS[match[2]]))
+    raise ValueError(f"{value!r} is not a rate; write a whole number per s, m, h or d, like 100/s or 50/m")
+
+
+def format_rate(value: RatePerTime) -> str:
+    """The text that `parse_rate` reads back."""
+    unit = next(unit for unit, seconds in _UNITS.items() if seconds == value.per.total_seconds())
+    return f"{value.count}/{unit}"
+
+
+Rate = Annotated[
+    RatePerTime,
+    BeforeValidator(parse_rate),
+    PlainSerializer(format_rate, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["100/s", "50/m", "1000/h"]}),
+]

@@ -7,18 +7,21 @@ A new provider is a new `Scheme` in `providers/`, not new code. A *place* is a h
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 Algorithm = Literal["sha1", "sha256", "sha512"]
-Encoding = Literal["hex", "base64"]
+Encoding = Literal["hex", "base64", "base64url"]
 KeyFormat = Literal["text", "hex", "base64", "standard-webhooks", "public", "jwt"]
-TimeUnit = Literal["s", "ms", "rfc3339"]
+TimeUnit = Literal["s", "ms", "rfc3339", "imf"]
 PlaceKind = Literal["header", "kv", "query", "form", "json"]
 
 PARTS = ("body", "timestamp", "id", "method", "path", "query", "url", "form", "secret", "crc32", "sns")
-"""What a template of signed material may name, beside `header:NAME` and `json:PATH` (`json:PATH?`: may be absent)."""
+"""What a template of signed material may name, beside `header:NAME`, `query:NAME`, `form:NAME` and `json:PATH`.
 
-_PLACE = re.compile(r"\{(" + "|".join(PARTS) + r"|header:[A-Za-z0-9_-]+|json:[\w.*+-]+\??)\}")
+A `?` behind the name (`json:PATH?`): it may be absent."""
+
+_PLACE = re.compile(r"\{(" + "|".join(PARTS) + r"|(?:header|query|form|json):[\w.*+-]+\??)\}")
 _KINDS: dict[str, PlaceKind] = {"header": "header", "kv": "kv", "query": "query", "form": "form", "json": "json"}
 _BODY_PARTS = frozenset({"body", "form", "crc32", "sns"})
 
@@ -63,6 +66,14 @@ Method = Hmac | Digest | Ed25519 | Ecdsa | Rsa | Token
 
 
 @dataclass(frozen=True, slots=True)
+class KeySet:
+    """Where a JSON Web Key Set is fetched: its address, or that of an issuer's description which names it."""
+
+    url: str
+    hosts: tuple[str, ...] = ()  # further ones at which a description may name the set
+
+
+@dataclass(frozen=True, slots=True)
 class JwtRules:
     """The place carries a JSON Web Token. Which of its claims must hold; the hashes are SHA-256 in hex."""
 
@@ -72,6 +83,19 @@ class JwtRules:
     body_claim: str | None = None  # hash of the body
     url_claim: str | None = None  # hash of the address
     lasts: bool = True  # whether a token without `exp` is refused
+    max_age: timedelta | None = None  # since `iat`, which is then required
+    claims: tuple[tuple[str, str | bool], ...] = ()  # each must have this value
+    keys: KeySet | None = None  # where the issuer's keys are fetched, unless the source has some
+    any_claims: tuple[tuple[tuple[str, ...], str], ...] = ()  # one of these claims must have this value
+
+
+@dataclass(frozen=True, slots=True)
+class BodyTokens:
+    """Tokens that stand in the body, beside whatever else proves the sender; all of them must hold."""
+
+    path: str  # of their list, in JSON
+    demanded_by: str  # path of what must not come without them
+    rules: JwtRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +123,8 @@ class KeySource:
 
     place: str
     allowed: str  # regular expression for the whole address
+    names: str  # regular expression for a name that the certificate must have
+    chained: bool = True  # whether the whole chain is served, so that it must lead to a root
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +140,19 @@ class Scheme:
     urls: Literal["as sent", "ports", "decoded"] = "as sent"  # further spellings of {url} that the sender may sign
     jwt: JwtRules | None = None  # instead of marks
     key_source: KeySource | None = None
+    tokens: BodyTokens | None = None
+    proof: Literal["signature", "certificate", "address"] = "signature"  # what proves the sender
+
+    @property
+    def timestamp_place(self) -> str | None:
+        """Where the signed time stands, if one is."""
+        return self.headers[0].timestamp if self.headers else None
+
+    @property
+    def key_set(self) -> KeySet | None:
+        """Where the keys of tokens are fetched, if they are."""
+        rules = self.jwt or (self.tokens.rules if self.tokens is not None else None)
+        return rules.keys if rules is not None else None
 
     @property
     def signed_parts(self) -> frozenset[str]:
@@ -177,6 +216,7 @@ class SignedRequest:
     path: str = "/"
     urls: tuple[str, ...] = ()
     query: str = ""  # as sent, without its question mark
+    peer: str = ""  # address of whoever holds the other end of the connection
 
     @classmethod
     def of(cls, headers: Mapping[str, str], body: bytes, method: str = "POST", url: str = "") -> "SignedRequest":

@@ -27,6 +27,7 @@ PrivateKey = Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey
 
 _SEED = 32  # bytes; an Ed25519 private key may come as the seed alone or with the public key behind it
 _MIN_RSA = 2_048  # bits
+MAX_SET = 100  # keys of one set that was fetched
 
 _FORMS: dict[KeyFormat, str] = {
     "text": "a secret is text",
@@ -47,6 +48,7 @@ class Key:
     secret: bytes = field(default=b"", repr=False)  # HMAC key, or the token itself
     public: PublicKey | None = field(default=None, repr=False)
     private: PrivateKey | None = field(default=None, repr=False)
+    kid: str | None = None  # its name in a JSON Web Key Set
 
 
 def read_key(scheme: Scheme, secret: str | bytes) -> Key:
@@ -64,6 +66,25 @@ def read_keys(scheme: Scheme, secret: str | bytes) -> tuple[Key, ...]:
         return _read(scheme.key_format, secret)
     except (ValueError, KeyError, TypeError, binascii.Error, UnsupportedAlgorithm) as error:
         raise RejectedInput(ErrorCode.CONFIG_INVALID, _FORMS[scheme.key_format]) from error
+
+
+def read_key_set(raw: bytes) -> tuple[Key, ...]:
+    """Read the public keys of a set that was fetched; others in it are left out. Raises ValueError where it is none.
+
+    A shared secret in a published set is no secret, so it is never a key.
+    """
+    document = json.loads(raw)
+    entries = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(entries, list):
+        raise ValueError("no JSON Web Key Set")  # noqa: TRY004 - one kind of error for whatever is wrong
+    found: list[Key] = []
+    for entry in entries[:MAX_SET]:
+        try:
+            if entry.get("use", "sig") == "sig" and entry["kty"] != "oct":
+                found.append(_web_key(entry))
+        except (ValueError, KeyError, TypeError, AttributeError, UnsupportedAlgorithm):
+            continue
+    return tuple(found)
 
 
 def certificate_key(pem: bytes, now: datetime) -> Key | None:
@@ -86,11 +107,17 @@ def _read(form: KeyFormat, text: str) -> tuple[Key, ...]:
         case "standard-webhooks":
             return (_standard(text),)
         case "jwt" if text.lstrip().startswith("{"):
-            return tuple(_web_key(entry) for entry in json.loads(text)["keys"])
+            document = json.loads(text)
+            return tuple(_web_key(entry) for entry in _entries(document))
         case "jwt" if "-----BEGIN" not in text:
             return (Key(secret=text.encode()),)
         case _:
             return (_asymmetric(text.strip()),)
+
+
+def _entries(document: dict[str, Any]) -> list[dict[str, str]]:
+    """Return the keys of a set, or the only one, bare or as Plaid's API wraps it."""
+    return document["keys"] if "keys" in document else [document.get("key", document)]
 
 
 def _standard(secret: str) -> Key:
@@ -133,16 +160,21 @@ def _known(key: Any) -> PublicKey:
 
 
 def _web_key(entry: dict[str, str]) -> Key:
-    """Read one entry of a JSON Web Key Set (RFC 7517): `oct`, `RSA` or `EC` on P-256."""
+    """Read one entry of a JSON Web Key Set (RFC 7517): `oct`, `RSA`, `EC` on P-256 or `OKP` with Ed25519."""
+    kid = entry.get("kid")
+    if kid is not None and not isinstance(kid, str):
+        raise ValueError("a key's name is a text")
     match entry["kty"]:
         case "oct":
-            return Key(secret=_nonempty(_base64url(entry["k"])))
+            return Key(secret=_nonempty(_base64url(entry["k"])), kid=kid)
         case "RSA":
             numbers = RSAPublicNumbers(_number(entry["e"]), _number(entry["n"]))
-            return Key(public=_known(numbers.public_key()))
+            return Key(public=_known(numbers.public_key()), kid=kid)
         case "EC" if entry["crv"] == "P-256":
             point = EllipticCurvePublicNumbers(_number(entry["x"]), _number(entry["y"]), SECP256R1())
-            return Key(public=point.public_key())
+            return Key(public=point.public_key(), kid=kid)
+        case "OKP" if entry["crv"] == "Ed25519":
+            return Key(public=Ed25519PublicKey.from_public_bytes(_base64url(entry["x"])), kid=kid)
         case _:
             raise ValueError("another kind of key")
 

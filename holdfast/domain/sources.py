@@ -1,11 +1,14 @@
 """A source: who may send events to `POST /hooks/{source}`, how that is verified, and what identifies an event."""
 
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from holdfast.domain.answers import RespondConfig
 from holdfast.domain.handshakes import HandshakeName, handshakes_of
-from holdfast.domain.quantities import Size
+from holdfast.domain.limits import SourceLimits
+from holdfast.domain.quantities import Duration, Size
 from holdfast.domain.secretrefs import SecretRef
 from holdfast.domain.verification import TimestampConfig, VerifyConfig
 
@@ -15,7 +18,11 @@ __all__ += ["VerifyConfig"]
 DEFAULT_HEADERS = ("content-type", "user-agent", "x-request-id", "x-correlation-id")
 """Request headers every source keeps; presets add the provider's own."""
 
-MAX_BODY = 1_048_576  # bytes; a body must fit the message (2 MiB) and Temporal's blob limit (2 MiB) after encoding
+MAX_BODY = 26_214_400  # bytes; GitHub sends up to 25 MB. Over 128 KiB a body is stored apart from its event
+
+
+MAX_WAIT = timedelta(seconds=30)
+"""The longest that a sender may have its connection held for an outcome."""
 
 
 class EventConfig(BaseModel):
@@ -37,15 +44,6 @@ class EventConfig(BaseModel):
         " everything else, `optional` takes other requests as they are. A CloudEvent brings its own identity (source"
         " and id), type, subject and time. Default: required for preset cloudevents, else off.",
     )
-
-
-class RespondConfig(BaseModel):
-    """The answer to an accepted event, where the sender insists on one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    status: int = Field(default=202, ge=200, le=299, description="A 2xx status.")
-    body: str | None = Field(default=None, max_length=4_096, description="Text instead of the JSON receipt.")
 
 
 class SourceConfig(BaseModel):
@@ -80,9 +78,23 @@ class SourceConfig(BaseModel):
         default=(), description="Further request headers to keep with the event. Never list one that carries a secret."
     )
     max_body: Size = Field(
-        default=Size(524_288), gt=0, le=MAX_BODY, description="Largest body, bytes. Larger ones are answered 413."
+        default=Size(MAX_BODY),
+        gt=0,
+        le=MAX_BODY,
+        description="Largest body, bytes, at most 25 MiB. Larger ones are answered 413 before they are read. Lower it"
+        " for senders whose events are small: the gateway holds 64 MiB of bodies at once, and asks further senders to"
+        " come again (503).",
     )
     respond: RespondConfig = Field(default=RespondConfig(), description="The answer to an accepted event.")
+    limits: SourceLimits = Field(default=SourceLimits(), description="How much of this source is taken in.")
+    wait: Duration | None = Field(
+        default=None,
+        ge=timedelta(0),
+        le=MAX_WAIT,
+        description="The longest that a request with `Prefer: wait=N` is held for the result of its deliveries, at most"
+        " 30s; 0s: it is answered at once, as without the header. Each such request holds a connection. Default: 30s,"
+        " and 0s with dangerous_unverified.",
+    )
 
     @model_validator(mode="after")
     def _verified_or_declared_dangerous(self) -> "SourceConfig":

@@ -5,8 +5,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from holdfast.domain.patterns import compile_pattern
 from holdfast.domain.quantities import Duration
 from holdfast.domain.retry import RetryPolicy
+from holdfast.domain.windows import WindowConfig
+from holdfast.errors import RejectedInput
+
+_ONLY_WORKFLOW = frozenset({"task_queue", "args", "timeout", "start_within", "id", "search_attributes"})
 
 
 class HttpRun(BaseModel):
@@ -14,10 +19,16 @@ class HttpRun(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    url: str = Field(pattern=r"^https?://[^\s]+$", description="Where to send; http or https.")
+    url: str = Field(
+        min_length=1,
+        description="Where to send; http or https. `${…}` puts a value of the event into path or query,"
+        " percent-encoded; scheme and host are written out, unless the whole URL is one `${…}`.",
+    )
     method: Literal["POST", "PUT", "PATCH", "DELETE", "GET"] = Field(default="POST", description="HTTP method.")
     headers: dict[str, str] = Field(
-        default_factory=dict, description="Further headers. A value env:NAME or file:PATH is read when it is sent."
+        default_factory=dict,
+        description="Further headers. A value env:NAME or file:PATH is read when it is sent; `${…}` puts a value of the"
+        " event in, and one with a line break is a dead letter.",
     )
     body: str | None = Field(
         default=None, description="CEL; the body is its value as JSON. Default: the event's own bytes, unchanged."
@@ -41,7 +52,9 @@ class NatsRun(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     subject: str = Field(
-        pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", description="The subject; a stream must capture it."
+        min_length=1,
+        description="The subject; a stream must capture it. `${…}` puts a value of the event in, as one token; the"
+        " first word is written out.",
     )
     body: str | None = Field(
         default=None, description="CEL; the message is its value as JSON. Default: the event's own bytes, unchanged."
@@ -62,6 +75,17 @@ class LogRun(BaseModel):
 
     message: str = Field(default="event.type", description="CEL; its value is logged.")
     level: Literal["info", "warning"] = Field(default="info", description="Log level.")
+
+
+class SearchAttributeConfig(BaseModel):
+    """One search attribute of a run of yours."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: str = Field(min_length=1, description="Text with `${…}`; nothing but one `${…}` keeps the value's type.")
+    type: Literal["keyword", "text", "int", "double", "bool", "datetime", "keyword_list"] = Field(
+        default="keyword", description="The attribute's type, as it is registered in the namespace."
+    )
 
 
 class RunConfig(BaseModel):
@@ -87,16 +111,43 @@ class RunConfig(BaseModel):
         default=timedelta(hours=1),
         description="workflow: dead-letter when no worker has begun the run after this time.",
     )
+    id: str | None = Field(
+        default=None,
+        min_length=1,
+        description="workflow: id of the run, with `${…}`, e.g. `order-${event.data.order_id}`. Default: made of the"
+        " delivery's own id. While a run of that id is open or has succeeded, another event's is a dead letter.",
+    )
+    search_attributes: dict[str, SearchAttributeConfig] = Field(
+        default_factory=dict,
+        max_length=20,
+        description="workflow: search attributes of the run, name to text with `${…}`, or to `{type: int, value: …}`."
+        " They must be registered in the namespace.",
+    )
     http: HttpRun | None = Field(default=None, description="Call an HTTP endpoint.")
     nats: NatsRun | None = Field(default=None, description="Publish to NATS JetStream.")
     log: LogRun | None = Field(default=None, description="Write a line to the worker's log.")
+
+    @field_validator("search_attributes", mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: {"value": one} if isinstance(one, str) else one for name, one in value.items()}
+
+    @field_validator("search_attributes")
+    @classmethod
+    def _not_ours(cls, value: dict[str, Any]) -> dict[str, Any]:
+        ours = sorted(name for name in value if name.startswith(("Holdfast", "Temporal")))
+        if ours:
+            raise ValueError(f"{', '.join(ours)}: names with Holdfast or Temporal in front are not yours to set")
+        return value
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "RunConfig":
         named = [name for name in ("workflow", "http", "nats", "log") if getattr(self, name) is not None]
         if len(named) != 1:
             raise ValueError(f"needs exactly one of workflow, http, nats, log; has {', '.join(named) or 'none'}")
-        stray = sorted({"task_queue", "args", "timeout", "start_within"} & self.model_fields_set)
+        stray = sorted(_ONLY_WORKFLOW & self.model_fields_set)
         if self.workflow is None and stray:
             raise ValueError(f"{', '.join(stray)}: only for `workflow`")
         if self.workflow is not None and self.task_queue is None:
@@ -174,7 +225,21 @@ class TriggerConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    on: tuple[str, ...] = Field(min_length=1, description="A source or a schedule, or a list of them.")
+    on: tuple[str, ...] = Field(
+        min_length=1,
+        description="A source or a schedule, a pattern with `*` and `?` such as `team-*`, or a list of them.",
+    )
+    match: dict[str, Any] | None = Field(
+        default=None,
+        description="A pattern over the event's fields, all of which must hold: values, lists of them, or"
+        " `{prefix: …}`, `suffix`, `wildcard`, `equals-ignore-case`, `anything-but`, `numeric`, `exists`, `cidr`,"
+        " and `$or`. Compiled to CEL. Where `when` is given too, both must hold.",
+    )
+    during: tuple[WindowConfig, ...] = Field(
+        default=(),
+        description="Daily windows, one or a list; the event's time must lie in one of them. Events outside are not"
+        " wanted by this trigger: they are not kept for later.",
+    )
     when: str | None = Field(
         default=None,
         description="CEL over `event`. An absent field makes it false; any other error is a dead letter.",
@@ -183,7 +248,24 @@ class TriggerConfig(BaseModel):
     retry: RetryPolicy = Field(default=RetryPolicy(), description="How often and how long to try.")
     dead_letter: DeadLetterConfig = Field(default=DeadLetterConfig(), description="What happens when trying has ended.")
 
-    @field_validator("on", mode="before")
+    @field_validator("on", "during", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
+        return (value,) if isinstance(value, str | dict) else value
+
+    @field_validator("on")
+    @classmethod
+    def _readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(set(name) & set("[]") for name in value):
+            raise ValueError("a pattern has only * and ?")
+        return value
+
+    @field_validator("match")
+    @classmethod
+    def _compiles(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None:
+            try:
+                compile_pattern(value)
+            except RejectedInput as error:
+                raise ValueError(error.message) from error
+        return value

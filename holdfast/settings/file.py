@@ -1,6 +1,7 @@
 """holdfast.yaml: read strictly, checked whole, every error reported at once with its line and a hint."""
 
 import difflib
+import fnmatch
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from holdfast.domain.access import ApiConfig
 from holdfast.domain.escalations import EscalationConfig
 from holdfast.domain.expressions import EVENT, TICK, TICKS
 from holdfast.domain.intake import GatewayConfig
-from holdfast.domain.matching import CompiledTriggers, expressions
+from holdfast.domain.mapping import compile_one, mappings
+from holdfast.domain.matching import CompiledTriggers
 from holdfast.domain.notifiers import NotifierConfig
 from holdfast.domain.schedules import ScheduleConfig
 from holdfast.domain.sources import SourceConfig
@@ -45,6 +48,7 @@ class HoldfastConfig(BaseModel):
     gateway: GatewayConfig = Field(default=GatewayConfig(), description="How webhooks are taken in.")
     bus: BusConfig = Field(default=BusConfig(), description="NATS JetStream.")
     sweeper: SweeperConfig = Field(default=SweeperConfig(), description="Finding what fell through.")
+    api: ApiConfig = Field(default=ApiConfig(), description="Who may ask over HTTP.")
 
 
 _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
@@ -232,6 +236,9 @@ def _cross_checks(config: HoldfastConfig) -> Iterator[_Finding]:
         for name in getattr(config, section):
             if not NAME.fullmatch(name):
                 yield (section, name), "not a name", "use a-z, 0-9, - and _, at most 63 characters"
+    for name in config.api.tokens:
+        if not NAME.fullmatch(name):
+            yield ("api", "tokens", name), "not a name", "use a-z, 0-9, - and _, at most 63 characters"
     for name in config.schedules.keys() & config.sources.keys():
         yield ("schedules", name), "a source has the same name", "their events could not be told apart"
     yield from _notified(config)
@@ -246,10 +253,11 @@ def _trigger_checks(tree: CommentedMap) -> Iterator[_Finding]:
         fields = entry if isinstance(entry, dict) else {}
         on, when = fields.get("on"), fields.get("when")
         for source in on if isinstance(on, list) else [on]:
-            if isinstance(source, str) and source not in names:
+            if isinstance(source, str) and not fnmatch.filter(names, source):
+                none = "no source or schedule matches" if set(source) & set("*?") else "there is no source or schedule"
                 yield (
                     ("triggers", name, "on"),
-                    f"there is no source or schedule {source!r}",
+                    f"{none} {source!r}",
                     _did_you_mean(source, names),
                 )
         if isinstance(when, str):
@@ -286,8 +294,15 @@ def _expressions(config: HoldfastConfig) -> Iterator[_Finding]:
             if text is not None:
                 yield from _compiles(EVENT, text, ("sources", name, "event", field))
     for name, trigger in config.triggers.items():
-        for text in expressions(trigger.run):
-            yield from _compiles(EVENT, text, ("triggers", name, "run"))
+        for mapped in mappings(trigger.run):
+            try:
+                compile_one(mapped)
+            except RejectedInput as error:
+                yield ("triggers", name, "run", *mapped.place), error.message, ""
+    yield from _of_schedules(config)
+
+
+def _of_schedules(config: HoldfastConfig) -> Iterator[_Finding]:
     for name, schedule in config.schedules.items():
         if schedule.event.data is not None:
             yield from _compiles(TICK, schedule.event.data, ("schedules", name, "event", "data"))

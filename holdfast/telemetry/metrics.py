@@ -40,6 +40,9 @@ class Metrics:
         self._requests = self._tally(names.GATEWAY_REQUESTS)
         self._accepted = self._tally(names.GATEWAY_ACCEPTED)
         self._rejected = self._tally(names.GATEWAY_REJECTED)
+        self._connections = self._tally(names.GATEWAY_CONNECTIONS)
+        self._connections_ended = self._tally(names.GATEWAY_CONNECTIONS_ENDED)
+        self._rejections_unkept = self._tally(names.GATEWAY_REJECTIONS_UNKEPT)
         self._dispatched = self._tally(names.DISPATCHED)
         self._unmatched = self._tally(names.UNMATCHED)
         self._redelivered = self._tally(names.REDELIVERED)
@@ -80,6 +83,18 @@ class Metrics:
     def ingest_seconds(self, source: str, seconds: float) -> None:
         """Observe how long one webhook took to its answer."""
         self._ingest.record(source, seconds)
+
+    def connections(self, open: int) -> None:  # noqa: A002 - open is what they are
+        """Show how many connections the public port has."""
+        self._connections.put(open)
+
+    def connection_ended(self, reason: str) -> None:
+        """Count one connection that the gateway ended; `reason` is one of `gateway.connections.Reason`."""
+        self._connections_ended.add(reason)
+
+    def rejection_unkept(self, source: str, reason: str) -> None:
+        """Count one refused request that is not in the log; `reason` is rate, queue or bus."""
+        self._rejections_unkept.add(source, reason)
 
     def spooled(self, source: str) -> None:
         """Count one event kept in the outbox."""

@@ -4,10 +4,10 @@
 of a configured source, or `_` where a request named none.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from holdfast.telemetry.kinds import LogEvent, MetricName, SpanName
+from holdfast.telemetry.sweep_names import SWEEP_EVENTS, SWEEP_METRICS, SWEPT, UNACCOUNTED
 
-Kind = Literal["counter", "gauge", "histogram"]
+__all__ = ["SWEPT", "UNACCOUNTED", "LogEvent", "MetricName", "SpanName"]
 
 UNKNOWN = "_"
 """Label value where there is none: a request for no source, a dead letter of no trigger."""
@@ -22,45 +22,6 @@ LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 END_TO_END_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0, 86_400.0)
 """Seconds; from a first attempt that succeeds to a day of retries."""
-
-
-@dataclass(frozen=True, slots=True)
-class MetricName:
-    """One metric. `name` is OpenTelemetry's, dotted; `unit` is UCUM, an annotation in braces counts things."""
-
-    name: str
-    kind: Kind
-    unit: str
-    labels: tuple[str, ...]
-    description: str
-    buckets: tuple[float, ...] = ()
-
-    @property
-    def prometheus(self) -> str:
-        """Name in the exposition, without a histogram's `_bucket`, `_count` and `_sum`."""
-        plain = self.name.replace(".", "_")
-        if self.kind == "counter":
-            return f"{plain}_total"
-        return plain + {"s": "_seconds", "By": "_bytes"}.get(self.unit, "")
-
-
-@dataclass(frozen=True, slots=True)
-class SpanName:
-    """One span and where it is made."""
-
-    name: str
-    kind: Literal["server", "producer", "consumer", "client", "internal"]
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
-class LogEvent:
-    """One log event: the message is the name, the facts are fields."""
-
-    name: str
-    level: Literal["debug", "info", "warning", "error"]
-    fields: tuple[str, ...]
-    description: str
 
 
 GATEWAY_REQUESTS = MetricName(
@@ -83,6 +44,25 @@ GATEWAY_INGEST = MetricName(
     ("source",),
     "From the request's first byte in the handler to the answer.",
     LATENCY_BUCKETS,
+)
+GATEWAY_CONNECTIONS = MetricName(
+    "holdfast.gateway.connections", "gauge", "{connection}", (), "Open connections on the public port."
+)
+GATEWAY_CONNECTIONS_ENDED = MetricName(
+    "holdfast.gateway.connections.ended",
+    "counter",
+    "{connection}",
+    ("reason",),
+    "Connections that the gateway ended: slow_headers (none in time), slow_reader (left its answers unread),"
+    " pipelining (too many requests before the first was answered), crowded_out (slow, and others came), no_room,"
+    " address (too many of one client), malformed (no valid HTTP).",
+)
+GATEWAY_REJECTIONS_UNKEPT = MetricName(
+    "holdfast.gateway.rejections.unkept",
+    "counter",
+    "{request}",
+    ("source", "reason"),
+    "Refused requests that are not in the log of `holdfast rejected list`: over the rate, the queue full, or no bus.",
 )
 SPOOL_EVENTS = MetricName(
     "holdfast.spool.events",
@@ -172,20 +152,6 @@ END_TO_END = MetricName(
     "From the webhook's receipt to its delivery.",
     END_TO_END_BUCKETS,
 )
-SWEPT = MetricName(
-    "holdfast.sweeper.findings",
-    "counter",
-    "{finding}",
-    ("kind", "answer"),
-    "What the sweeper found, and what it did about it; what is still so at the next sweep counts again.",
-)
-UNACCOUNTED = MetricName(
-    "holdfast.custody.unaccounted",
-    "gauge",
-    "{event}",
-    ("source",),
-    "Events that the last custody report could not account for.",
-)
 TICKS = MetricName(
     "holdfast.schedules.ticks",
     "counter",
@@ -216,6 +182,9 @@ METRICS = (
     GATEWAY_ACCEPTED,
     GATEWAY_REJECTED,
     GATEWAY_INGEST,
+    GATEWAY_CONNECTIONS,
+    GATEWAY_CONNECTIONS_ENDED,
+    GATEWAY_REJECTIONS_UNKEPT,
     SPOOL_EVENTS,
     SPOOL_SIZE,
     SPOOL_OLDEST,
@@ -233,8 +202,7 @@ METRICS = (
     ATTEMPTS,
     RETRIES,
     END_TO_END,
-    SWEPT,
-    UNACCOUNTED,
+    *SWEEP_METRICS,
     TICKS,
     TICKS_MISSED,
     SCHEDULES_STOPPED,
@@ -250,6 +218,7 @@ SPAN_DEAD_LETTER = SpanName("dead letter record", "producer", "A dead letter is 
 SPANS = (SPAN_RECEIVE, SPAN_PUBLISH, SPAN_DISPATCH, SPAN_DELIVER, SPAN_DEAD_LETTER)
 
 LOG_EVENTS = (
+    *SWEEP_EVENTS,
     LogEvent("bus.client_rebuilt", "warning", ("reason",), "nats-py gave its connection up; a new one is made."),
     LogEvent("bus.connect_failed", "warning", ("reason",), "NATS does not let us in; tried again."),
     LogEvent("bus.connected", "info", ("server",), "Connected to NATS."),
@@ -303,8 +272,15 @@ LOG_EVENTS = (
         "Amazon SNS could not be asked to confirm; let it send its question again.",
     ),
     LogEvent("handshake.unsubscribed", "warning", ("source",), "Amazon SNS says that no more events will come."),
+    LogEvent("certificate.not_trusted", "warning", ("url",), "A sender named a certificate that is not its own."),
+    LogEvent(
+        "key_set.unavailable", "warning", ("url", "reason"), "An issuer's keys could not be fetched; tried again."
+    ),
+    LogEvent("janitor.bodies_removed", "info", ("bodies",), "Large bodies that nothing needs any more are gone."),
     LogEvent("janitor.failed", "info", ("code", "reason"), "A sweep failed; the next one tries again."),
     LogEvent("janitor.purged", "info", ("from", "to", "settled"), "Settled events made room."),
+    LogEvent("news.untold", "debug", ("code",), "Whoever waits for an outcome was not told; answered 202 instead."),
+    LogEvent("rejections.failed", "error", ("source",), "A bug while a refused request was written down."),
     LogEvent(
         "notification",
         "warning",
@@ -324,7 +300,6 @@ LOG_EVENTS = (
     LogEvent("request.failed", "error", ("source", "correlation_id"), "A bug; answered 500."),
     LogEvent("request.rejected", "info", ("source", "code", "status", "reason"), "A request was not accepted."),
     LogEvent("sample.dead_letters_open", "debug", ("code",), "The count of open cases could not be read."),
-    LogEvent("sample.custody", "debug", ("code",), "The last custody report could not be read."),
     LogEvent("sample.queue_depth", "debug", ("code",), "The depth of the queue could not be read."),
     LogEvent(
         "schedules.tick_missed",
@@ -345,29 +320,6 @@ LOG_EVENTS = (
     ),
     LogEvent("schedules.watch_failed", "warning", ("code", "reason"), "The watch could not be started; tried again."),
     LogEvent("schedules.applied", "info", ("schedule", "change"), "A schedule was made, changed or removed."),
-    LogEvent(
-        "housekeeping.failed", "warning", ("schedule", "code", "reason"), "A schedule of our own is not made yet."
-    ),
-    LogEvent("housekeeping.scheduled", "info", ("schedule", "change"), "A schedule of our own was made or changed."),
-    LogEvent(
-        "sweep.found",
-        "warning",
-        ("kind", "answer", "workflow_id", "source", "sequence", "detail"),
-        "The sweeper found something that fell through, or is about to.",
-    ),
-    LogEvent("sweep.done", "info", ("examined", "found"), "A sweep ended."),
-    LogEvent(
-        "custody.counted",
-        "info",
-        ("since", "until", "received", "delivered", "dead_lettered", "unmatched", "in_flight", "unaccounted"),
-        "A custody report was made.",
-    ),
-    LogEvent(
-        "custody.unaccounted",
-        "error",
-        ("source", "event_id", "sequence", "detail"),
-        "An event that was answered 2xx cannot be accounted for.",
-    ),
     LogEvent("spool.began", "warning", ("events",), "The bus is away: events are kept in the outbox."),
     LogEvent("spool.dead_lettered", "error", ("dead_letter", "code"), "The bus can never take an event of the outbox."),
     LogEvent("spool.drain_deferred", "info", ("code", "reason"), "An event of the outbox is tried again later."),
@@ -376,6 +328,7 @@ LOG_EVENTS = (
     LogEvent("spool.failed", "error", ("code", "reason"), "The outbox cannot be used; tried again."),
     LogEvent("spool.left", "warning", ("events",), "The gateway ended with events in its outbox, for its next start."),
     LogEvent("spool.mended", "warning", ("events",), "The outbox can be used again."),
+    LogEvent("status.answer_failed", "error", (), "A bug while a gateway's question about deliveries was answered."),
     LogEvent("temporal.retention_not_raised", "warning", ("days", "reason"), "Enough, but less than was asked for."),
     LogEvent("temporal.retention_raised", "info", ("from_days", "to_days"), "The namespace keeps workflows longer."),
     LogEvent("temporal.search_attributes_added", "info", ("names",), "Search attributes were missing and were made."),

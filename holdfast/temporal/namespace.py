@@ -5,6 +5,7 @@ Flow: connect → **ensure_namespace** → dispatch.
 """
 
 import logging
+from collections.abc import Mapping
 from datetime import timedelta
 
 from google.protobuf.duration_pb2 import Duration
@@ -20,16 +21,29 @@ from holdfast.temporal.connect import bounded_call
 
 log = logging.getLogger(__name__)
 
+_TYPES = {
+    "keyword": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+    "text": IndexedValueType.INDEXED_VALUE_TYPE_TEXT,
+    "int": IndexedValueType.INDEXED_VALUE_TYPE_INT,
+    "double": IndexedValueType.INDEXED_VALUE_TYPE_DOUBLE,
+    "bool": IndexedValueType.INDEXED_VALUE_TYPE_BOOL,
+    "datetime": IndexedValueType.INDEXED_VALUE_TYPE_DATETIME,
+    "keyword_list": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST,
+}
 LEAST_RETENTION = timedelta(days=7)  # Temporal forgets ids with it, and senders retry for days
 PROBE = timedelta(seconds=5)
 
 
-async def ensure_namespace(client: Client, retention: timedelta) -> None:
+async def ensure_namespace(client: Client, retention: timedelta, yours: Mapping[str, str] | None = None) -> None:
     """Raise the retention to at least `retention` and register what is missing.
+
+    `yours` are the search attributes that triggers set, name to type: they are verified and never registered, because
+    a namespace has few of each type.
 
     Raises Unavailable: `temporal.misconfigured` where it cannot be made right, `temporal.unavailable` otherwise.
     """
     await _ensure_retention(client, max(retention, LEAST_RETENTION))
+    await _verify_yours(client, yours or {})
     missing = await _missing(client)
     if not missing:
         return
@@ -59,6 +73,22 @@ async def verify_search_attributes(client: Client) -> None:
         raise Unavailable(
             ErrorCode.TEMPORAL_MISCONFIGURED,
             f"the namespace {client.namespace} lacks the search attributes {', '.join(missing)}",
+        )
+
+
+async def _verify_yours(client: Client, yours: Mapping[str, str]) -> None:
+    """Refuse to start with an attribute that is not there: each run that sets it could never begin, nor fail."""
+    if not yours:
+        return
+    request = ListSearchAttributesRequest(namespace=client.namespace)
+    have = (await bounded_call(client.operator_service.list_search_attributes(request), PROBE)).custom_attributes
+    wrong = [name for name, kind in yours.items() if have.get(name) != _TYPES[kind]]
+    if wrong:
+        spelled = "; ".join(f"--name {name} --type {yours[name].title().replace('_L', 'L')}" for name in wrong)
+        raise Unavailable(
+            ErrorCode.TEMPORAL_MISCONFIGURED,
+            f"triggers set search attributes that the namespace {client.namespace} lacks, or has with another type:"
+            f" temporal operator search-attribute create --namespace {client.namespace} {spelled}",
         )
 
 

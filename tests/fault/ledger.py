@@ -10,8 +10,9 @@ import json
 import os
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -66,6 +67,20 @@ class LedgerClient:
                         await assert_eventually(lambda: self._post(http, event, fd), within=deadline)
 
                 await asyncio.gather(*(one(event) for event in events))
+        finally:
+            os.close(fd)
+
+    async def send_until(self, stop: asyncio.Event, events: Iterator[Sent], *, rate: float, deadline: float) -> None:
+        """Send `rate` events a second until `stop`, each retried until 2xx; `deadline` seconds in all."""
+        fd = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            async with asyncio.timeout(deadline), httpx.AsyncClient(timeout=ANSWER_SECONDS) as http:
+                stopped, sending = asyncio.create_task(stop.wait()), []
+                while not stopped.done():
+                    post = partial(self._post, http, next(events), fd)
+                    sending.append(asyncio.create_task(assert_eventually(post, within=deadline)))
+                    await asyncio.wait({stopped}, timeout=1 / rate)
+                await asyncio.gather(*sending)
         finally:
             os.close(fd)
 

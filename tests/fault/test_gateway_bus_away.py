@@ -113,7 +113,10 @@ async def test_a_batch_that_a_frozen_bus_interrupts_is_stored_once_when_it_is_re
     own_nats: NatsServer, tmp_path: Path
 ) -> None:
     """No part of a batch is answered 2xx while the bus is frozen; the repeat stores every event, each once."""
-    config = "version: 1\nsources:\n  ce: {dangerous_unverified: true, event: {cloudevents: required}}\n"
+    config = (
+        "version: 1\ngateway: {on_unavailable: reject}\n"
+        "sources:\n  ce: {dangerous_unverified: true, event: {cloudevents: required}}\n"
+    )
     batch = [{"specversion": "1.0", "id": str(number), "source": "/s", "type": "t"} for number in range(40)]
     headers = {"Content-Type": "application/cloudevents-batch+json"}
 

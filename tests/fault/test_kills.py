@@ -1,6 +1,7 @@
 """SIGKILL of every process, alone and together, with events in flight: nothing answered 2xx is lost or doubled."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +22,7 @@ from tests.fault.witnesses import closed, read_witnesses, running
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
 
 EVENTS = 300
+RATE = 20  # events a second, where they come for as long as something lasts
 CONFIG = """version: 1
 sources:
   github:
@@ -105,6 +107,34 @@ async def test_no_event_of_the_outbox_is_lost_or_doubled(lab: Lab, gateway_too: 
     await _judge(lab)
 
 
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("lab", ["spool"], indirect=True)
+async def test_a_long_outage_under_load_loses_nothing(lab: Lab, request: pytest.FixtureRequest) -> None:
+    """NATS stopped for long under load, then the gateway killed, then NATS back: every 202 is delivered once.
+
+    `--outage 60` makes it a minute.
+    """
+    seconds: float = request.config.getoption("--outage")
+    stop, events = asyncio.Event(), (make_event(number, refused=False) for number in itertools.count())
+    sending = asyncio.create_task(lab.client.send_until(stop, events, rate=RATE, deadline=seconds + 120))
+    await assert_eventually(lambda: _acked(lab, 2 * RATE), within=30, why="events are taken")
+    await lab.stack.stop_server("nats")
+    before = lab.client.spooled
+    await assert_eventually(
+        lambda: _spooled_more(lab, before + round(RATE * seconds)), within=seconds + 60, why="the outage is over"
+    )
+    await lab.stack.kill("gateway")
+    await lab.stack.start_server("nats")
+    after = len(lab.client.acked)
+    await assert_eventually(lambda: _acked(lab, after + 2 * RATE), within=60, why="events are taken again")
+    stop.set()
+    await sending
+    assert lab.client.spooled >= RATE * seconds
+    assert lab.client.acked == set(lab.client.sent)
+    print(f"{seconds:g} s: {len(lab.client.sent)} events, {lab.client.spooled} spooled, {dict(lab.client.answers)}")  # noqa: T201
+    await _judge(lab)
+
+
 async def _send_and_kill(lab: Lab, kill: Callable[[], Awaitable[None]]) -> None:
     events = [make_event(number, refused=number % 10 == 0) for number in range(EVENTS)]
     sending = asyncio.create_task(lab.client.send_all(events, at_once=32, deadline=150))
@@ -119,7 +149,8 @@ async def _judge(lab: Lab) -> None:
     for name in lab.stack.names:
         await lab.stack.wait_ready(name)
     client = await Client.connect(lab.stack.temporal_address)
-    await assert_eventually(lambda: _at_rest(client), within=120, why="every delivery has ended")
+    count = len(lab.client.sent)
+    await assert_eventually(lambda: _at_rest(client, count), within=60 + count / 5, why="every delivery has ended")
     bus = Bus.from_settings(load_settings(lab.stack.config, lab.stack.data_dir), "witness")
     await bus.start()
     await bus.connected(timedelta(seconds=10))
@@ -133,9 +164,13 @@ async def _spooled_more(lab: Lab, before: int) -> bool:
     return lab.client.spooled > before
 
 
+async def _acked(lab: Lab, count: int) -> bool:
+    return len(lab.client.acked) >= count
+
+
 async def _reached(lab: Lab, share: float) -> bool:
     return len(lab.client.acked) >= share * EVENTS
 
 
-async def _at_rest(client: Client) -> bool:
-    return await running(client) == 0 and await closed(client) >= EVENTS
+async def _at_rest(client: Client, count: int) -> bool:
+    return await running(client) == 0 and await closed(client) >= count

@@ -19,7 +19,7 @@ from holdfast.errors import RejectedInput
 from tests import servers
 from tests.conftest import assert_eventually
 from tests.fault.test_gateway_process import process
-from tests.gateways import CONFIG, github_headers, json_body, serving, stored
+from tests.gateways import github_headers, json_body, serving, stored
 from tests.servers import NatsServer
 from tests.spools import SPOOL, Senders, emptied, spooled, spooling
 
@@ -35,7 +35,7 @@ def own_nats(tmp_path: Path) -> Iterator[NatsServer]:
 
 async def test_a_full_outbox_is_503_and_recovers(own_nats: NatsServer, tmp_path: Path) -> None:
     """Past max_bytes: 503 spool.full and not ready; what lies there is a duplicate; drained, it takes events again."""
-    config = CONFIG + "gateway: {on_unavailable: spool, spool: {max_bytes: 64KiB}}\n"
+    config = SPOOL + "gateway: {spool: {max_bytes: 64KiB}}\n"
     async with spooling(own_nats, tmp_path, config) as gateway:
         own_nats.kill()
         taken = 0

@@ -207,3 +207,16 @@ async def test_expressions_see_the_cloudevent(gateway: Running) -> None:
     ((envelope, _),) = await stored(gateway.gateway)
     assert (envelope.type, envelope.subject) == ("x./s", "acme")
     assert envelope.view()["extensions"] == {"tenant": "acme"}
+
+
+async def test_an_event_goes_on_in_its_own_trace_where_the_request_names_none(gateway: Running) -> None:
+    """The Distributed Tracing extension is the parent; a header of the request comes before it."""
+    inner, outer = f"00-{'a' * 32}-{'1' * 16}-01", f"00-{'b' * 32}-{'2' * 16}-01"
+    await send(gateway, event(id="t-1", traceparent=inner, tracestate="k=v"))
+    headers = {"content-type": "application/cloudevents+json", "traceparent": outer}
+    body = json.dumps(event(id="t-2", traceparent=inner)).encode()
+    await gateway.http.post("/hooks/ce", content=body, headers=headers)
+    first, second = [envelope for envelope, _ in await stored(gateway.gateway)][-2:]
+    assert (first.traceparent, first.tracestate) == (inner, "k=v")
+    assert second.traceparent is not None
+    assert second.traceparent.split("-")[1] == "b" * 32

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.bus.objects import load_body
 from tests import gateways
 from tests.conftest import SHARED
 from tests.gateways import ORDERS_SECRET, Running, json_body, stored
@@ -121,7 +122,8 @@ async def test_every_body_of_a_megabyte_fits_the_bus(gateway: Running) -> None:
         body = fill * 1_048_576
         answer = await gateway.http.post("/hooks/large", content=body)
         assert answer.status_code == 202, fill
-    assert {envelope.raw_body[:1] for envelope, _ in await stored(gateway.gateway)} == {
+    bodies = [await load_body(gateway.gateway.bus, envelope) for envelope, _ in await stored(gateway.gateway)]
+    assert {body[:1] for body in bodies if len(body) == 1_048_576} == {
         b'"',
         b"\n",
         b"\x01",

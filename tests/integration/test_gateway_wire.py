@@ -52,7 +52,7 @@ async def test_headers_that_do_not_come_end_the_connection(
     gateway: Running, monkeypatch: pytest.MonkeyPatch, begun: bytes
 ) -> None:
     """Neither a silent connection nor one that drips headers is held for longer than the bound."""
-    monkeypatch.setattr("gateway.server.HEADERS_WITHIN", timedelta(milliseconds=200))
+    monkeypatch.setattr("gateway.protocol.HEADERS_WITHIN", timedelta(milliseconds=200))
     began = time.monotonic()
     assert await speak(gateway, begun) == b""
     assert time.monotonic() - began < 2

@@ -46,6 +46,7 @@ sources:
   meta: {{dangerous_unverified: true, handshake: meta, handshake_token: "file:token.secret"}}
   okta: {{dangerous_unverified: true, handshake: okta}}
   msgraph: {{dangerous_unverified: true, handshake: msgraph}}
+  intercom: {{dangerous_unverified: true, handshake: intercom}}
   asana: {{dangerous_unverified: true, handshake: asana}}
   cloudevents: {{dangerous_unverified: true, event: {{cloudevents: required}}}}
   adyen: {{dangerous_unverified: true, respond: {{status: 200, body: "[accepted]"}}}}
@@ -233,3 +234,11 @@ async def test_no_question_is_a_500(gateway: Running) -> None:
         for document in odd:
             answer = await ask(gateway, source, document, headers={"aeg-event-type": "SubscriptionValidation"})
             assert answer.status_code in {200, 202, 400}, (source, document)
+
+
+async def test_intercoms_probe_is_answered_and_nobody_elses(gateway: Running) -> None:
+    """HEAD is 200 without a body where the sender probes, and 405 elsewhere."""
+    probe = await gateway.http.head("/hooks/intercom")
+    assert (probe.status_code, probe.content) == (200, b"")
+    assert (await gateway.http.head("/hooks/slack")).status_code == 405
+    assert await stored(gateway.gateway) == []

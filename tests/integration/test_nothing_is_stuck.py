@@ -12,15 +12,18 @@ from typing import Any
 
 import pytest
 from temporalio import workflow
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowExecutionStatus
+from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from holdfast import ids
 from holdfast.contracts import names
 from holdfast.contracts.dead_letter import CaseView, DeadLetterRecord
-from holdfast.domain.actions import LogAction, NatsAction, WorkflowAction
+from holdfast.domain.actions import LogAction, NatsAction, SearchAttribute, WorkflowAction
 from holdfast.domain.deadletters import Stage
 from holdfast.domain.retry import RetryPolicy
 from holdfast.embedded.servers import binary
@@ -237,6 +240,23 @@ async def test_a_supervised_workflow_that_fails_is_a_dead_letter_with_its_messag
     (record,) = await stack.dead_letters()
     assert record.code == "workflow.failed"
     assert "the user's code says no" in record.message
+
+
+async def test_a_run_has_the_id_and_the_search_attributes_that_were_mapped(stack: Stack) -> None:
+    """An id of the user's own runs once; after a failure it is free again, so a redrive can succeed."""
+    kinds_of = {"Amount": IndexedValueType.INDEXED_VALUE_TYPE_INT}
+    request = AddSearchAttributesRequest(namespace=stack.client.namespace, search_attributes=kinds_of)
+    await stack.client.operator_service.add_search_attributes(request)
+    amount = SearchAttribute(name="Amount", type="int", value=7)
+    action = WorkflowAction(workflow="Greet", task_queue="users", id="order-7", search_attributes=(amount,))
+    fails, works = (action.model_copy(update={"args": (given,)}) for given in ({"fail": True}, {"id": "x"}))
+    async with Worker(stack.client, task_queue="users", workflows=[Greet]):
+        await failure(await stack.start(names.EVENT_DELIVERY, delivery(fails), "greet/own/1"))
+        assert (await stack.deliver(delivery(works), "greet/own/1:r1"))["result"] == "hello x"
+        await failure(await stack.start(names.EVENT_DELIVERY, delivery(works), "greet/own/2"))
+    described = await stack.client.get_workflow_handle("order-7").describe()
+    assert described.typed_search_attributes.get(SearchAttributeKey.for_int("Amount")) == 7
+    assert [record.code for record in await stack.dead_letters()] == ["workflow.failed", "workflow.failed"]
 
 
 async def test_a_workflow_that_no_worker_begins_is_dead_lettered_in_time(stack: Stack) -> None:

@@ -1,7 +1,7 @@
 """Every published signature, over HTTP, against a gateway that is configured as a person would."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -116,9 +116,11 @@ PLAYED = [name for name in SENDERS if name not in {"custom", "paypal"}]  # these
 
 def configured(name: str, directory: Path) -> dict[str, Any]:
     """Return a source for a sender that the tests play."""
-    (directory / f"played-{name}.secret").write_text(send(name).secrets[0])
+    files = [f"played-{name}.{index}.secret" for index in (1, 0)]  # the one that signs is the second
+    for file, index in zip(files, (1, 0), strict=True):
+        (directory / file).write_text(send(name).secrets[index])
     verify = DESCRIBED[name].model_dump(mode="json", exclude_unset=True) if name in DESCRIBED else {"preset": name}
-    verify |= {"secrets": [f"file:played-{name}.secret"], "public_url": URL.partition("?")[0]}
+    verify |= {"secrets": [f"file:{file}" for file in files], "public_url": URL.partition("?")[0]}
     verify |= {"topics": ["arn:t"]} if name == "aws-sns" else {}
     return {"verify": verify, "event": {"cloudevents": "off"}}
 
@@ -158,10 +160,16 @@ async def test_nothing_near_a_signed_request_is_taken_over_http(nats_server: Nat
     with (tmp_path / "config").open("w") as file:
         YAML().dump({"version": 1, "sources": {name: configured(name, tmp_path) for name in PLAYED}}, file)
     wrong: dict[tuple[str, str], int] = {}
-    async with fresh(nats_server, tmp_path, (tmp_path / "config").read_text(), SetClock()) as gateway:
+    clock = SetClock()
+    async with fresh(nats_server, tmp_path, (tmp_path / "config").read_text(), clock) as gateway:
         for name in PLAYED:
             found = await statuses(gateway.http, name)
             assert found.pop("right") // 100 == 2, name
             assert found, name
+            if send(name).timed or send(name).scheme.jwt is not None:
+                for what, away in (("stale", timedelta(days=30)), ("from the future", -timedelta(days=30))):
+                    clock.moment = NOW + away
+                    found[what] = (await statuses(gateway.http, name))["right"]
+                clock.moment = NOW
             wrong |= {(name, what): status for what, status in found.items() if status != 401}
     assert wrong == {}

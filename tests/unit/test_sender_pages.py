@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from holdfast.domain.verification import PresetName
+from holdfast.domain.preset_names import PresetName
 from holdfast.settings.file import load_config
 from tests.architecture.sources import ROOT
 

@@ -18,6 +18,7 @@ from holdfast.embedded.stack import EmbeddedStack
 from holdfast.errors import HoldfastError
 
 CONFIG = """version: 1
+gateway: {{on_unavailable: reject}}
 sources:
   github:
     verify: {{preset: github, secrets: ["file:github-secret"]}}

@@ -3,7 +3,22 @@
 from datetime import timedelta
 
 from holdfast.domain.preset import Preset, secret_at
-from holdfast.domain.schemes import HeaderNames, KeySource, Mark, Rsa, Scheme
+from holdfast.domain.schemes import BodyTokens, HeaderNames, JwtRules, KeySet, KeySource, Mark, Rsa, Scheme
+
+ENTRA_KEYS = "https://login.microsoftonline.com/common/discovery/v2.0/keys"
+_CHANGE_TRACKING = "0bf30f3b-4a52-48df-9a82-234910c4a086"  # the application as which Microsoft Graph notifies
+
+GRAPH_TOKENS = BodyTokens(
+    # https://learn.microsoft.com/graph/change-notifications-with-resource-data#validating-the-authenticity-of-notifications
+    path="validationTokens",
+    demanded_by="value.+.encryptedContent",
+    rules=JwtRules(
+        algorithms=("RS256",),
+        any_claims=((("azp", "appid"), _CHANGE_TRACKING),),
+        keys=KeySet(ENTRA_KEYS),
+    ),
+)
+"""Checked where the source names its `audiences`."""
 
 _AWS_SNS = Preset(
     # https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html; version 1 is SHA-1, 2 SHA-256
@@ -16,6 +31,8 @@ _AWS_SNS = Preset(
         key_source=KeySource(
             "json:SigningCertURL",
             r"https://sns\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/SimpleNotificationService-[A-Za-z0-9]+\.pem",
+            names=r"sns([.-][a-z0-9-]+){0,3}\.amazonaws\.com(\.cn)?",
+            chained=False,  # it serves the certificate alone, over TLS from its own host
         ),
     ),
     keep=("x-amz-sns-message-type", "x-amz-sns-topic-arn"),

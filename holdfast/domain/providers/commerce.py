@@ -45,7 +45,9 @@ _PAYPAL = Preset(
         signed="{id}|{timestamp}|{secret}|{crc32}",
         timestamp_unit="rfc3339",
         key_source=KeySource(
-            "paypal-cert-url", r"https://([a-z0-9-]+\.)*paypal\.com/v1/notifications/certs/[A-Za-z0-9_-]+"
+            "paypal-cert-url",
+            r"https://([a-z0-9-]+\.)*paypal\.com/v1/notifications/certs/[A-Za-z0-9_-]+",
+            names=r"messageverificationcerts(\.sandbox)?\.paypal\.com",
         ),
     ),
     keep=("paypal-transmission-id", "paypal-transmission-time", "paypal-auth-algo"),

@@ -1,5 +1,6 @@
 """What `holdfast send` and the curl line make is what the gateway's verifier takes."""
 
+import json
 import shlex
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.cli.cloudevent import Mode
 from holdfast.cli.curl import _line, find_line
 from holdfast.cli.request import Sender, Wish
+from holdfast.domain.cloudevents import read_batch, read_binary, read_structured
 from holdfast.domain.presets import preset_of, verifier_of
 from holdfast.domain.schemes import SignedRequest
 from holdfast.domain.signatures import Refused, Verified, Verifier
@@ -51,6 +54,34 @@ def test_a_sent_request_verifies_and_a_changed_one_does_not(starter: LoadedConfi
     assert isinstance(other.verify(SignedRequest.of(request.headers, request.body, "POST", request.url), NOW), Refused)
 
 
+@pytest.mark.parametrize("mode", ["binary", "structured", "batch"])
+def test_a_cloudevent_is_sent_in_any_mode_and_signed(tmp_path: Path, mode: Mode) -> None:
+    """What is sent reads as the event that was wished for, and verifies like any other body."""
+    (tmp_path / "secret").write_text("s3cret")
+    source = SourceConfig(verify=VerifyConfig(preset="github", secrets=("file:secret",)))
+    wish = Wish("a.b", "7", b'{"n": 1}', cloudevent=mode)
+    request = Sender("x", source, GATEWAY, Secrets(tmp_path)).build(wish, NOW)
+    signed = SignedRequest.of(request.headers, request.body, request.method, request.url)
+    assert isinstance(verifier_of(source.verify or pytest.fail("has one"), ["s3cret"]).verify(signed, NOW), Verified)
+    match mode:
+        case "binary":
+            event = read_binary(signed.headers, "application/json", request.body)
+        case "structured":
+            event = read_structured(request.body)
+        case "batch":
+            (event,) = read_batch(request.body, 10)
+    assert (event.id, event.type, event.time, event.datacontenttype) == ("7", "a.b", NOW, "application/json")
+    assert json.loads(event.data) == {"n": 1}
+
+
+def test_a_key_in_the_query_is_sent_there(tmp_path: Path) -> None:
+    """Event Grid and devices carry their key in the address."""
+    (tmp_path / "secret").write_text("s3 cret")
+    source = SourceConfig(verify=VerifyConfig(preset="eventgrid", secrets=("file:secret",)))
+    request = Sender("x", source, GATEWAY, Secrets(tmp_path)).build(Wish(), NOW)
+    assert request.url.endswith("/hooks/x?code=s3+cret")
+
+
 def test_the_curl_line_needs_no_expression_and_no_clock(starter: LoadedConfig) -> None:
     """The line is for a source that takes it at any time, as often as it is pasted."""
     found = find_line(starter.config.sources, GATEWAY, starter.file.parent, NOW)
@@ -84,7 +115,7 @@ def test_no_line_without_a_secret(starter: LoadedConfig) -> None:
     assert find_line({"ops": away}, GATEWAY, starter.file.parent, NOW) is None
 
 
-INSIDE = {"adyen", "api-key", "aws-sns", "eventgrid", "mailgun", "msgraph", "paypal"}
+INSIDE = {"adyen", "aws-sns", "mailgun", "msgraph", "paypal"}
 """Senders that sign inside the body or the query, or by a certificate of their own: nobody else can play them."""
 
 

@@ -3,8 +3,8 @@ from typing import get_args
 import pytest
 
 from holdfast.domain.handshakes import HandshakeName, handshakes_of
+from holdfast.domain.preset_names import PresetName
 from holdfast.domain.sources import SourceConfig
-from holdfast.domain.verification import PresetName
 
 NAMES = get_args(HandshakeName)
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.batches import store_all
+from gateway.requests import Parcel
 from holdfast.domain.events import Envelope, pack_body
 from holdfast.errors import ErrorCode, RejectedInput, Unavailable
 from holdfast.ids import sha256_hex
@@ -11,10 +12,10 @@ from holdfast.ids import sha256_hex
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def envelope(number: int, size: int = 1) -> Envelope:
+def envelope(number: int, size: int = 1) -> Parcel:
     """One event of a batch."""
     encoding, text = pack_body(b"x" * size)
-    return Envelope(
+    event = Envelope(
         id=str(number),
         source="s",
         type="t",
@@ -24,6 +25,7 @@ def envelope(number: int, size: int = 1) -> Envelope:
         body=text,
         body_sha256=sha256_hex(b"x" * size),
     )
+    return Parcel(event)
 
 
 class Store:
@@ -33,8 +35,9 @@ class Store:
         self.failing = failing
         self.kept: list[str] = []
 
-    async def __call__(self, event: Envelope) -> str:
+    async def __call__(self, parcel: Parcel) -> str:
         """Store one."""
+        event = parcel.envelope
         await asyncio.sleep(0)
         if event.id in self.failing:
             raise self.failing[event.id]

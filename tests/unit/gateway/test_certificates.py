@@ -1,16 +1,31 @@
 """Certificates are fetched once, kept, and never cost more than a little."""
 
 import asyncio
+from datetime import datetime
 
 import httpx
 import pytest
 
 from gateway.certificates import AT_ONCE, MAX_SIZE, Certificates
+from gateway.trust import Trust
 from holdfast.clock import SystemClock
+from holdfast.domain.presets import PRESETS
+from holdfast.domain.schemes import KeySource
 from holdfast.errors import ErrorCode, HoldfastError
 
 PEM = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 ADDRESS = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0a.pem"
+
+
+SNS = PRESETS["aws-sns"].scheme.key_source or pytest.fail("has one")
+
+
+class Everybody(Trust):
+    """Believes whatever is fetched."""
+
+    def believes(self, pem: bytes, source: KeySource, now: datetime) -> bool:  # noqa: ARG002
+        """Believe."""
+        return True
 
 
 class Host(httpx.AsyncBaseTransport):
@@ -45,13 +60,13 @@ class Host(httpx.AsyncBaseTransport):
 async def test_a_certificate_is_fetched_once_for_all_that_ask() -> None:
     """Many requests at once, and many after them, cost one fetch."""
     host = Host()
-    certificates = Certificates(SystemClock(), host)
+    certificates = Certificates(SystemClock(), host, Everybody())
     host.free.clear()
-    waiting = [asyncio.create_task(certificates.get(ADDRESS)) for _ in range(20)]
+    waiting = [asyncio.create_task(certificates.get(ADDRESS, SNS)) for _ in range(20)]
     await asyncio.sleep(0)
     host.free.set()
     assert set(await asyncio.gather(*waiting)) == {PEM}
-    assert await certificates.get(ADDRESS) == PEM
+    assert await certificates.get(ADDRESS, SNS) == PEM
     assert host.asked == 1
 
 
@@ -71,10 +86,10 @@ async def test_no_certificate_is_a_wrong_signature_and_no_answer_is_try_again(
 ) -> None:
     """What the host does not have is not asked for again at once; what it could not answer is."""
     host = Host()
-    certificates = Certificates(SystemClock(), host)
+    certificates = Certificates(SystemClock(), host, Everybody())
     for _ in range(2):
         with pytest.raises(HoldfastError) as caught:
-            await certificates.get(f"https://sns.eu-west-1.amazonaws.com/{path}")
+            await certificates.get(f"https://sns.eu-west-1.amazonaws.com/{path}", SNS)
         assert caught.value.code is code
     assert host.asked == asked
 
@@ -83,8 +98,8 @@ async def test_strangers_cannot_make_it_ask_without_bound() -> None:
     """Of many made-up addresses only a few are under way; the rest is told to come again."""
     host = Host()
     host.free.clear()
-    certificates = Certificates(SystemClock(), host)
-    tasks = [asyncio.create_task(certificates.get(f"{ADDRESS}{n}")) for n in range(50)]
+    certificates = Certificates(SystemClock(), host, Everybody())
+    tasks = [asyncio.create_task(certificates.get(f"{ADDRESS}{n}", SNS)) for n in range(50)]
     done, pending = await asyncio.wait(tasks, timeout=0.2)
     assert (len(done), len(pending)) == (50 - AT_ONCE, AT_ONCE)
     host.free.set()

@@ -6,8 +6,10 @@ import pytest
 from gateway.problems import problem_of, problem_of_bug
 from holdfast.errors import Defect, ErrorCode, RejectedInput, Unavailable
 
+TOO_MANY = {ErrorCode.SOURCE_RATE_LIMITED, ErrorCode.SOURCE_TOO_CONCURRENT}
 
-@pytest.mark.parametrize("code", list(ErrorCode))
+
+@pytest.mark.parametrize("code", sorted(set(ErrorCode) - TOO_MANY))
 def test_what_is_away_is_503_and_never_the_senders_fault(code: ErrorCode) -> None:
     """Whatever the code, an error of a dependency asks the sender to come again."""
     answer = problem_of(Unavailable(code, "nats: no responders at 10.0.0.7"))
@@ -15,6 +17,14 @@ def test_what_is_away_is_503_and_never_the_senders_fault(code: ErrorCode) -> Non
     assert answer.status == 503
     assert 5 <= int(headers[b"retry-after"]) <= 30
     assert b"10.0.0.7" not in answer.body
+    assert json.loads(answer.body)["code"] == code
+
+
+@pytest.mark.parametrize("code", sorted(TOO_MANY))
+def test_too_many_is_429_with_the_time_to_wait(code: ErrorCode) -> None:
+    """A source over its limits is told when to come again."""
+    answer = problem_of(Unavailable(code, "a sends more than it may", retry_after=timedelta(seconds=7)))
+    assert (answer.status, dict(answer.headers)[b"retry-after"]) == (429, b"7")
     assert json.loads(answer.body)["code"] == code
 
 

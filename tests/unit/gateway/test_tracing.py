@@ -2,10 +2,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.tracing import incoming_trace
+from gateway.tracing import event_trace, incoming_trace
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PARENT = f"00-{TRACE}-{SPAN}-01"
+
+
+def test_a_cloudevents_own_trace_is_read_by_the_same_rules() -> None:
+    """The Distributed Tracing extension: a valid parent with its state; otherwise nothing."""
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    assert event_trace({"traceparent": parent, "tracestate": "a=1", "x": 1}) == (parent, "a=1")
+    assert event_trace({"tracestate": "a=1"}) == (None, None)
+    assert event_trace({"traceparent": 7}) == event_trace({"traceparent": "\ud800"}) == (None, None)
 
 
 def trace(*parents: str, states: tuple[str, ...] = ()) -> tuple[str | None, str | None]:

@@ -19,9 +19,12 @@ EXPOSED = {
     "holdfast_dispatcher_redelivered_total",
     "holdfast_dispatcher_started_total",
     "holdfast_dispatcher_unmatched_total",
+    "holdfast_gateway_connections",
+    "holdfast_gateway_connections_ended_total",
     "holdfast_gateway_events_accepted_total",
     "holdfast_gateway_events_rejected_total",
     "holdfast_gateway_ingest_duration_seconds",
+    "holdfast_gateway_rejections_unkept_total",
     "holdfast_gateway_requests_total",
     "holdfast_notifications_total",
     "holdfast_queue_depth",
@@ -134,10 +137,13 @@ def _used() -> Metrics:
     metrics.accepted("github", False)
     metrics.rejected("", "source.unknown")
     metrics.ingest_seconds("github", 0.003)
+    metrics.connections(3)
+    metrics.connection_ended("slow_headers")
     metrics.spool_state(2, 3_000, 1.5)
     metrics.spooled("github")
     metrics.spool_drained("stored")
     metrics.spool_rejected("spool.full")
+    metrics.rejection_unkept("github", "rate")
     metrics.dispatched("receipt")
     metrics.unmatched("github")
     metrics.dead_lettered("receipt", "delivery", "target.refused")
