@@ -1,4 +1,4 @@
-"""Metrics and log events of the sweeper and the custody report; `holdfast/telemetry/names.py` lists them with the rest."""
+"""Metrics and log events of the sweeper and of the custody report; `holdfast/telemetry/names.py` lists them all."""
 
 from holdfast.telemetry.kinds import LogEvent, MetricName
 
