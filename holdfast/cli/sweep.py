@@ -81,20 +81,20 @@ async def _run(settings: ProcessSettings, given: SweepInput) -> tuple[SweepResul
 def moment(text: str) -> datetime:
     """Read a time, or how long ago it was. Raises RejectedInput `input.invalid`."""
     try:
-        ago: timedelta = parse_duration(text)
-    except ValueError:
-        return _instant(text)
-    return datetime.now(UTC) - ago
-
-
-def _instant(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
+        return _moment(text).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise RejectedInput(
             ErrorCode.INPUT_INVALID, f"{text!r} is neither a time like 2026-11-20T08:00:00Z nor a duration like 3d"
         ) from None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        ago: timedelta = parse_duration(text)
+    except ValueError:
+        found = datetime.fromisoformat(text)
+        return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    return datetime.now(UTC) - ago
 
 
 def _show(result: SweepResult) -> None:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from activities import publish
 from activities.notifiers import documents as written
-from holdfast.cli import case_moves, dead_letters, schedules
+from holdfast.cli import case_moves, dead_letters, schedules, sweep
 from holdfast.contracts.notifications import Notification
 from holdfast.contracts.scheduled import ScheduledInput
 from holdfast.domain import crons, zones
@@ -49,6 +49,7 @@ WORDS: dict[str, Parser] = {
     "time zone of a tick": Parser(("activities.publish",), ticked, text),
     "--since": Parser(("holdfast.cli.dead_letters",), dead_letters._moment, moments),
     "--until": Parser(("holdfast.cli.case_moves",), case_moves._until, moments),
+    "--since of a sweep": Parser(("holdfast.cli.sweep",), sweep.moment, moments),
     "--start": Parser(("holdfast.cli.schedules",), schedules._moment, moments),
     "--after": Parser(("holdfast.temporal.case_list",), Cursor.decode, text | st.text("ABCabc012=-_", max_size=40)),
     "quiet hours": Parser(
