@@ -64,7 +64,8 @@ class RunningSweep:
                 continue
             shown = ", ".join(run.workflow_id for run in those[:SHOWN])
             more = f" and {len(those) - SHOWN} more" if len(those) > SHOWN else ""
-            text = f"no worker polls task queue {task_queue!r}; {len(those)} runs wait for one: {shown}{more}"
+            count = f"{len(those)} run{'' if len(those) == 1 else 's'}"
+            text = f"no worker polls task queue {task_queue!r}, and {count} cannot go on: {shown}{more}"
             yield _finding(those[0], FindingKind.WORKER_GONE, Answer.ALERT, text)
             for run in those:
                 if run.started_at < late:

@@ -5,19 +5,20 @@ import subprocess
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from holdfast import ids
-from holdfast.bus.publish import publish_dead_letter
+from holdfast.bus.publish import EventPublisher, publish_dead_letter
 from holdfast.bus.streams import DISPATCHER, ESCALATOR
 from holdfast.bus.topology import ensure_consumer
 from holdfast.contracts import names
 from holdfast.contracts.dead_letter import DeadLetterRecord
 from holdfast.contracts.moves import RedriveInput
+from holdfast.contracts.scheduled import ScheduledInput, tick_event_id
 from holdfast.contracts.sweeping import Finding, SweepInput, SweepResult
 from holdfast.domain.deadletters import Stage
 from holdfast.domain.sweeping import Answer, FindingKind
@@ -170,6 +171,27 @@ async def test_a_delivery_started_by_hand_with_two_arguments_is_a_dead_letter(st
     (record,) = await stack.dead_letters()
     assert record.id == ids.foreign_id(workflow_id)
     assert "2 arguments" in record.message
+
+
+@pytest.mark.parametrize("published", [False, True])
+async def test_a_terminated_tick_is_a_dead_letter_only_where_its_event_is_not_on_the_bus(
+    stack: Stack, began: datetime, published: bool
+) -> None:
+    """The record has the tick, which a redrive publishes under the time at which it was due."""
+    workflow_id = fresh("tick")
+    given, later = ScheduledInput(schedule="nightly"), timedelta(hours=1)
+    handle = await stack.start(names.SCHEDULED_EVENT, given, workflow_id, start_delay=later)
+    due = tick_event_id((await handle.describe()).start_time)
+    if published:
+        await EventPublisher(stack.bus).publish_event(durable.event(due, source="nightly"), timeout=buses.SOON)
+    await handle.terminate("not now")
+    if published:
+        assert [one for one in await sweep(stack, began) if one.workflow_id == workflow_id] == []
+        assert await stack.dead_letters() == []
+        return
+    assert (await found(stack, began, workflow_id)).answer == Answer.DEAD_LETTERED
+    (record,) = await stack.dead_letters()
+    assert (record.stage, record.source, record.event_id, record.tick) == (Stage.SWEEP, "nightly", due, given)
 
 
 async def test_a_record_without_a_case_gets_one(stack: Stack, began: datetime) -> None:
