@@ -8,6 +8,7 @@ import httpx
 from activities.announce import Announcer
 from activities.case_watch import Watches
 from activities.children import Children
+from activities.custody import CustodyCount
 from activities.dead_letters import DeadLetters
 from activities.deliver import Deliver
 from activities.escalations import Escalations
@@ -19,6 +20,7 @@ from activities.publish import Ticks
 from activities.redrive import Redrives
 from activities.schedule_watch import ScheduleWatcher
 from activities.stops import Stops
+from activities.sweeping import Sweeps
 from holdfast.bus.connect import Bus
 from holdfast.clock import SystemClock
 from holdfast.settings.file import LoadedConfig
@@ -51,6 +53,7 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
     watches = Watches()
     operations = Operations(bus, loaded, clock)
     children = Children(metrics, clock)
+    sweeps = Sweeps(bus, metrics, clock, loaded.config.sweeper)
     notify = Notify(Sender(loaded.config.notifiers, secrets, http, bus, clock), metrics, ui)
     return [
         deliver.deliver,
@@ -63,6 +66,10 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
         watches.look_at_trigger,
         operations.survey_operation,
         operations.advance_operation,
+        sweeps.plan_sweep,
+        sweeps.sweep_part,
+        sweeps.tell_sweep,
+        CustodyCount(bus, loaded, metrics, clock).count_custody,
         children.inspect_child,
         children.terminate_child,
         children.count_run,

@@ -40,6 +40,7 @@ from workers.body_janitor import BodyJanitor
 from workers.escalate import Escalator
 from workers.gate import Gate, GateState
 from workers.health import listen, ops_server
+from workers.housekeeping import keep_house
 from workers.janitor import Janitor
 from workers.replayer import WorkflowOptions
 from workers.sampler import sample
@@ -152,6 +153,7 @@ class WorkerProcess:
             _task(Janitor(self.bus, loaded.config.bus.streams.events).run()),
             _task(BodyJanitor(self.bus, client).run()),
             _task(sample(self.bus, client, metrics)),
+            _task(keep_house(client, gate, metrics, loaded.config.sweeper)),
             _task(answering(self.bus, client, loaded.triggers, ui_address(settings)).run()),
             _task(keep_watch(client, gate)),
         ]

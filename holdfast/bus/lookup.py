@@ -24,6 +24,7 @@ from holdfast.bus.streams import (
     EVENTS,
     UNMATCHED,
     Unmatched,
+    dead_letter_subject,
     source_token,
     subject_for,
     unmatched_subject,
@@ -77,6 +78,18 @@ async def find_event(bus: Bus, source: str, event_id: str) -> FoundEvent | None:
             continue
         if (envelope.source, envelope.id) == (source, event_id):
             return FoundEvent(raw.sequence, envelope, raw.stored_at, raw.sequence <= await settled_up_to(bus))
+    return None
+
+
+async def find_record(bus: Bus, record: DeadLetterRecord) -> FoundDeadLetter | None:
+    """Find the dead letter with the id of `record`, which says where it would lie, or None. Raises Unavailable."""
+    async for raw in read(bus, DEAD_LETTERS, dead_letter_subject(record)):
+        try:
+            known = DeadLetterRecord.model_validate_json(raw.data)
+        except ValidationError:
+            continue
+        if known.id == record.id:
+            return FoundDeadLetter(raw.sequence, known, raw.stored_at)
     return None
 
 

@@ -35,6 +35,8 @@ COMMANDS = {
     "escalations": "holdfast.cli.escalations",
     "notifiers": "holdfast.cli.notifiers",
     "schedules": "holdfast.cli.schedules",
+    "sweep": "holdfast.cli.sweep",
+    "custody": "holdfast.cli.custody",
     "demo": "holdfast.cli.demo",
     "version": "holdfast.cli.version",
     "config-docs": "holdfast.cli.config_docs",

@@ -22,6 +22,7 @@ from holdfast.domain.notifiers import NotifierConfig
 from holdfast.domain.schedules import ScheduleConfig
 from holdfast.domain.sources import SourceConfig
 from holdfast.domain.streams import BusConfig
+from holdfast.domain.sweeping import SweeperConfig
 from holdfast.domain.triggers import TriggerConfig
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.ids import NAME
@@ -46,6 +47,7 @@ class HoldfastConfig(BaseModel):
     notifiers: dict[str, NotifierConfig] = Field(default_factory=dict, description="How people are told, by name.")
     gateway: GatewayConfig = Field(default=GatewayConfig(), description="How webhooks are taken in.")
     bus: BusConfig = Field(default=BusConfig(), description="NATS JetStream.")
+    sweeper: SweeperConfig = Field(default=SweeperConfig(), description="Finding what fell through.")
     api: ApiConfig = Field(default=ApiConfig(), description="Who may ask over HTTP.")
 
 

@@ -5,7 +5,7 @@ Counters and gauges are plain dictionary entries that the SDK observes when it c
 `holdfast/telemetry/names.py`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import CallbackOptions, Observation
@@ -59,6 +59,8 @@ class Metrics:
         self._spooled = self._tally(names.SPOOLED)
         self._spool_drained = self._tally(names.SPOOL_DRAINED)
         self._spool_rejected = self._tally(names.SPOOL_REJECTED)
+        self._swept = self._tally(names.SWEPT)
+        self._unaccounted = self._tally(names.UNACCOUNTED)
         self._notifications = self._tally(names.NOTIFICATIONS)
         self._ingest = self._histogram(names.GATEWAY_INGEST)
         self._end_to_end = self._histogram(names.END_TO_END)
@@ -155,6 +157,14 @@ class Metrics:
         self._deliveries.add(trigger, "delivered")
         self._end_to_end.record(trigger, end_to_end_seconds)
 
+    def swept(self, kind: str, answer: str) -> None:
+        """Count one finding of the sweeper; `kind` is a FindingKind, `answer` an Answer."""
+        self._swept.add(kind, answer)
+
+    def unaccounted(self, counts: Mapping[str, int]) -> None:
+        """Show how many events of each source the last custody report could not account for."""
+        self._unaccounted.replace({(source,): count for source, count in counts.items()})
+
     def ticked(self, schedule: str, outcome: str) -> None:
         """Count one tick of a schedule; `outcome` is published or unwanted."""
         self._ticks.add(schedule, outcome)
@@ -215,6 +225,10 @@ class _Tally:
     def put(self, value: float, *key: str) -> None:
         """Replace the number."""
         self._values[self._admitted(key)] = value
+
+    def replace(self, numbers: Mapping[tuple[str, ...], int | float]) -> None:
+        """Replace all numbers: what is not among them is gone."""
+        self._values = dict(list(numbers.items())[:MAX_SERIES])
 
     def observe(self, _: CallbackOptions) -> Iterable[Observation]:
         """Hand every number to the SDK; the copy is one step, so a collecting thread sees no half of it."""

@@ -4,10 +4,10 @@
 of a configured source, or `_` where a request named none.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from holdfast.telemetry.kinds import LogEvent, MetricName, SpanName
+from holdfast.telemetry.sweep_names import SWEEP_EVENTS, SWEEP_METRICS, SWEPT, UNACCOUNTED
 
-Kind = Literal["counter", "gauge", "histogram"]
+__all__ = ["SWEPT", "UNACCOUNTED", "LogEvent", "MetricName", "SpanName"]
 
 UNKNOWN = "_"
 """Label value where there is none: a request for no source, a dead letter of no trigger."""
@@ -22,45 +22,6 @@ LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 END_TO_END_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0, 86_400.0)
 """Seconds; from a first attempt that succeeds to a day of retries."""
-
-
-@dataclass(frozen=True, slots=True)
-class MetricName:
-    """One metric. `name` is OpenTelemetry's, dotted; `unit` is UCUM, an annotation in braces counts things."""
-
-    name: str
-    kind: Kind
-    unit: str
-    labels: tuple[str, ...]
-    description: str
-    buckets: tuple[float, ...] = ()
-
-    @property
-    def prometheus(self) -> str:
-        """Name in the exposition, without a histogram's `_bucket`, `_count` and `_sum`."""
-        plain = self.name.replace(".", "_")
-        if self.kind == "counter":
-            return f"{plain}_total"
-        return plain + {"s": "_seconds", "By": "_bytes"}.get(self.unit, "")
-
-
-@dataclass(frozen=True, slots=True)
-class SpanName:
-    """One span and where it is made."""
-
-    name: str
-    kind: Literal["server", "producer", "consumer", "client", "internal"]
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
-class LogEvent:
-    """One log event: the message is the name, the facts are fields."""
-
-    name: str
-    level: Literal["debug", "info", "warning", "error"]
-    fields: tuple[str, ...]
-    description: str
 
 
 GATEWAY_REQUESTS = MetricName(
@@ -241,6 +202,7 @@ METRICS = (
     ATTEMPTS,
     RETRIES,
     END_TO_END,
+    *SWEEP_METRICS,
     TICKS,
     TICKS_MISSED,
     SCHEDULES_STOPPED,
@@ -256,6 +218,7 @@ SPAN_DEAD_LETTER = SpanName("dead letter record", "producer", "A dead letter is 
 SPANS = (SPAN_RECEIVE, SPAN_PUBLISH, SPAN_DISPATCH, SPAN_DELIVER, SPAN_DEAD_LETTER)
 
 LOG_EVENTS = (
+    *SWEEP_EVENTS,
     LogEvent("bus.client_rebuilt", "warning", ("reason",), "nats-py gave its connection up; a new one is made."),
     LogEvent("bus.connect_failed", "warning", ("reason",), "NATS does not let us in; tried again."),
     LogEvent("bus.connected", "info", ("server",), "Connected to NATS."),

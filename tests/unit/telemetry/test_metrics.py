@@ -14,6 +14,7 @@ EXPOSED = {
     "holdfast_delivery_attempts_total",
     "holdfast_delivery_end_to_end_duration_seconds",
     "holdfast_delivery_retries_total",
+    "holdfast_custody_unaccounted",
     "holdfast_dispatcher_circuit_open",
     "holdfast_dispatcher_redelivered_total",
     "holdfast_dispatcher_started_total",
@@ -30,6 +31,7 @@ EXPOSED = {
     "holdfast_schedules_missed_total",
     "holdfast_schedules_stopped_total",
     "holdfast_schedules_ticks_total",
+    "holdfast_sweeper_findings_total",
     "holdfast_spool_drained_total",
     "holdfast_spool_events",
     "holdfast_spool_oldest_age_seconds",
@@ -156,4 +158,6 @@ def _used() -> Metrics:
     metrics.schedule_stopped("nightly")
     metrics.retried("receipt", "target.timeout")
     metrics.notified("slack", "sent")
+    metrics.swept("run.terminated", "dead-lettered")
+    metrics.unaccounted({"github": 0})
     return metrics
