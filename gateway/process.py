@@ -34,6 +34,7 @@ from holdfast.bus.connect import Bus
 from holdfast.bus.fsync import verify_fsync
 from holdfast.bus.news import Newsroom
 from holdfast.bus.publish import EventPublisher
+from holdfast.bus.streams import EVENTS, stream_named
 from holdfast.bus.topology import ensure_streams
 from holdfast.clock import Clock, SystemClock
 from holdfast.domain.limits import GatewayLimits
@@ -74,7 +75,8 @@ class Gateway:
 
         self.outbox = outbox_of(loaded.config.gateway, settings.data_dir)
         self.readiness = Readiness(self.bus, prepare, self.outbox)
-        publisher = EventPublisher(self.bus)
+        of_source = {name: stream_named(source.stream) for name, source in loaded.config.sources.items()}
+        publisher = EventPublisher(self.bus, lambda source: of_source.get(source, EVENTS))
         store: Store = BusStore(publisher, self.readiness)
         self._drain: Drain | None = None
         if self.outbox is not None:

@@ -115,6 +115,7 @@ class Dispatcher:
                     source=envelope.source,
                     event_id=envelope.id,
                     event_type=envelope.type,
+                    stream=arrived.stream,
                     sequence=sequence,
                     at=at,
                 )

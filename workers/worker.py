@@ -22,7 +22,7 @@ from activities.http import new_client
 from holdfast.bus.connect import Bus
 from holdfast.bus.consume import Consumer
 from holdfast.bus.fsync import verify_fsync
-from holdfast.bus.streams import DISPATCHER, ESCALATOR, ConsumerPlan
+from holdfast.bus.streams import ESCALATOR, ConsumerPlan
 from holdfast.bus.topology import ensure_consumer, ensure_streams
 from holdfast.contracts.names import TASK_QUEUE
 from holdfast.errors import ErrorCode, HoldfastError, RejectedInput
@@ -39,10 +39,10 @@ from workers.body_janitor import BodyJanitor
 from workers.escalate import Escalator
 from workers.gate import Gate, GateState
 from workers.health import listen, ops_server
-from workers.janitor import Janitor
 from workers.replayer import WorkflowOptions
 from workers.sampler import sample
 from workers.settle import Dispatcher
+from workers.streams import EventStreams, Loops
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,7 @@ class WorkerProcess:
         self.bus = Bus.from_settings(settings, "holdfast-worker")
         self.gate: Gate | None = None
         self._consumers: dict[str, Consumer] = {}
+        self._streams: EventStreams | None = None
         self._polling = False
         self._stopping = False
         self._synced = False
@@ -83,6 +84,8 @@ class WorkerProcess:
         elif self.gate.state == GateState.SHUT:
             why["temporal"] = self.gate.reason
         why |= {name: consumer.fault for name, consumer in self._consumers.items() if consumer.fault}
+        if self._streams is not None:
+            why |= self._streams.faults or ({} if self._streams.consumers else {"dispatcher": "not consuming yet"})
         if not self._polling:
             why["workflows"] = "the Temporal worker does not poll yet"
         return why
@@ -133,10 +136,9 @@ class WorkerProcess:
         gate = self.gate = Gate(lambda: ensure_namespace(client, retention, yours), metrics)
         dispatcher = Dispatcher(self.bus, client, loaded.triggers, gate, metrics)
         escalator = Escalator(client, gate, metrics)
+        loops = Loops(self.bus, gate, metrics, dispatcher.handle, self._repair, DISPATCH_SLOTS)
+        streams = self._streams = EventStreams(loops, lambda: self._loaded.config.bus)
         self._consumers = {
-            "dispatcher": Consumer(
-                self.bus, DISPATCHER, handle=dispatcher.handle, slots=lambda: gate.slots(DISPATCH_SLOTS)
-            ),
             "escalator": Consumer(
                 self.bus, ESCALATOR, handle=escalator.handle, slots=lambda: gate.slots(ESCALATE_SLOTS)
             ),
@@ -145,9 +147,8 @@ class WorkerProcess:
         worker = self._worker(client, registry.build(self.bus, loaded, self._secrets(), metrics, http))
         fetching = [
             _task(gate.keep()),
-            _task(self._consumers["dispatcher"].run(gate.passable, self._repair(DISPATCHER))),
+            _task(streams.run()),
             _task(self._consumers["escalator"].run(gate.passable, self._repair(ESCALATOR))),
-            _task(Janitor(self.bus, loaded.config.bus.streams.events).run()),
             _task(BodyJanitor(self.bus, client).run()),
             _task(sample(self.bus, client, metrics)),
             _task(answering(self.bus, client, loaded.triggers, ui_address(settings)).run()),
@@ -161,7 +162,9 @@ class WorkerProcess:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(STOP_WITHIN.total_seconds() - 1.5):
                     await _cancel(fetching)
-                    await asyncio.gather(*(c.finish(SETTLE_WITHIN) for c in self._consumers.values()))
+                    await asyncio.gather(
+                        streams.finish(SETTLE_WITHIN), *(c.finish(SETTLE_WITHIN) for c in self._consumers.values())
+                    )
                     if self._polling:
                         await worker.shutdown()
             await _cancel([polling])

@@ -30,6 +30,7 @@ COMMANDS = {
     "rejected": "holdfast.cli.rejected",
     "tokens": "holdfast.cli.tokens",
     "schedules": "holdfast.cli.schedules",
+    "bus": "holdfast.cli.bus",
     "demo": "holdfast.cli.demo",
     "version": "holdfast.cli.version",
     "config-docs": "holdfast.cli.config_docs",

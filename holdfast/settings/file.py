@@ -219,6 +219,14 @@ def _cross_checks(config: HoldfastConfig) -> Iterator[_Finding]:
             yield ("api", "tokens", name), "not a name", "use a-z, 0-9, - and _, at most 63 characters"
     for name in config.schedules.keys() & config.sources.keys():
         yield ("schedules", name), "a source has the same name", "their events could not be told apart"
+    streams = list(config.bus.streams.of_events)
+    for name, source in config.sources.items():
+        if source.stream not in streams:
+            yield (
+                ("sources", name, "stream"),
+                f"there is no stream of events {source.stream!r}",
+                (f"{_did_you_mean(source.stream, streams)}; declare it under bus.streams"),
+            )
     yield from _routes(config)
     yield from _expressions(config)
 

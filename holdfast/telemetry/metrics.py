@@ -46,6 +46,7 @@ class Metrics:
         self._dispatched = self._tally(names.DISPATCHED)
         self._unmatched = self._tally(names.UNMATCHED)
         self._redelivered = self._tally(names.REDELIVERED)
+        self._evicted = self._tally(names.EVICTED)
         self._queue_depth = self._tally(names.QUEUE_DEPTH)
         self._circuit = self._tally(names.CIRCUIT_OPEN)
         self._dead_letters = self._tally(names.DEAD_LETTERS)
@@ -116,6 +117,10 @@ class Metrics:
         """Count one event that no trigger wanted."""
         self._unmatched.add(source)
 
+    def evicted(self, stream: str, events: int) -> None:
+        """Count events that left their stream unprocessed."""
+        self._evicted.add(stream, by=events)
+
     def redelivered(self, reason: str) -> None:
         """Count one message handed back to the bus; `reason` is an ErrorCode."""
         self._redelivered.add(reason)
@@ -184,13 +189,13 @@ class _Tally:
         self._labels = labels
         self._values: dict[tuple[str, ...], int | float] = {}
 
-    def add(self, *key: str) -> None:
-        """Add one."""
+    def add(self, *key: str, by: int = 1) -> None:
+        """Add one, or `by`."""
         try:
-            self._values[key] += 1
+            self._values[key] += by
         except KeyError:
             key = self._admitted(key)
-            self._values[key] = self._values.get(key, 0) + 1
+            self._values[key] = self._values.get(key, 0) + by
 
     def put(self, value: float, *key: str) -> None:
         """Replace the number."""

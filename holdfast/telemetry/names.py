@@ -153,6 +153,13 @@ QUEUE_DEPTH = MetricName(
     ("state",),
     "Events on the bus not settled yet: pending (not handed out) and ack_pending (handed out).",
 )
+EVICTED = MetricName(
+    "holdfast.bus.evicted",
+    "counter",
+    "{event}",
+    ("stream",),
+    "Events that left a stream unprocessed (discard old, or max_age); the log and `holdfast bus show` name them.",
+)
 CIRCUIT_OPEN = MetricName(
     "holdfast.dispatcher.circuit.open", "gauge", "", (), "1 while the dispatcher fetches nothing: Temporal is away."
 )
@@ -209,6 +216,7 @@ METRICS = (
     DISPATCHED,
     UNMATCHED,
     REDELIVERED,
+    EVICTED,
     QUEUE_DEPTH,
     CIRCUIT_OPEN,
     DEAD_LETTERS,
@@ -237,6 +245,12 @@ LOG_EVENTS = (
     LogEvent("bus.dangerous_unsynced", "warning", ("reason",), "Losses at a power cut are accepted by configuration."),
     LogEvent("bus.disconnected", "warning", (), "The connection to NATS was lost."),
     LogEvent("bus.error", "debug", ("reason",), "NATS reported an error on the connection."),
+    LogEvent(
+        "bus.evicted",
+        "error",
+        ("stream", "from", "to", "events"),
+        "Events were evicted unprocessed; these sequences, of which `events` are meant.",
+    ),
     LogEvent("bus.handler_failed", "error", ("stream", "sequence"), "A bug; the message comes again."),
     LogEvent("bus.pull_deferred", "info", ("consumer", "reason"), "The server refused a pull for now."),
     LogEvent("bus.reconnected", "info", (), "The connection to NATS is back."),
@@ -256,6 +270,7 @@ LOG_EVENTS = (
     LogEvent("dispatcher.misconfigured", "error", ("reason",), "Nothing can be started until somebody mends it."),
     LogEvent("escalate.redelivered", "warning", ("dead_letter", "code", "reason"), "A case could not be started yet."),
     LogEvent("escalate.stray", "warning", ("sequence",), "A message in DEAD_LETTERS is no dead letter."),
+    LogEvent("evictions.failed", "info", ("stream", "reason"), "Evictions could not be looked for; tried again."),
     LogEvent("gate.still_shut", "warning", ("reason",), "Temporal is still away, for another reason."),
     LogEvent(
         "gate.turned", "warning", ("from", "to", "reason"), "The circuit breaker before Temporal: open, trial, shut."
@@ -281,7 +296,7 @@ LOG_EVENTS = (
     ),
     LogEvent("janitor.bodies_removed", "info", ("bodies",), "Large bodies that nothing needs any more are gone."),
     LogEvent("janitor.failed", "info", ("code", "reason"), "A sweep failed; the next one tries again."),
-    LogEvent("janitor.purged", "info", ("from", "to", "settled"), "Settled events made room."),
+    LogEvent("janitor.purged", "info", ("stream", "from", "to", "settled"), "Settled events made room."),
     LogEvent("news.untold", "debug", ("code",), "Whoever waits for an outcome was not told; answered 202 instead."),
     LogEvent("rejections.failed", "error", ("source",), "A bug while a refused request was written down."),
     LogEvent("request.abandoned", "info", ("source",), "The sender left before the answer."),
@@ -299,6 +314,7 @@ LOG_EVENTS = (
     LogEvent("spool.left", "warning", ("events",), "The gateway ended with events in its outbox, for its next start."),
     LogEvent("spool.mended", "warning", ("events",), "The outbox can be used again."),
     LogEvent("status.answer_failed", "error", (), "A bug while a gateway's question about deliveries was answered."),
+    LogEvent("streams.unseen", "debug", ("code",), "The streams on the bus could not be listed; tried again."),
     LogEvent("temporal.retention_not_raised", "warning", ("days", "reason"), "Enough, but less than was asked for."),
     LogEvent("temporal.retention_raised", "info", ("from_days", "to_days"), "The namespace keeps workflows longer."),
     LogEvent("temporal.search_attributes_added", "info", ("names",), "Search attributes were missing and were made."),

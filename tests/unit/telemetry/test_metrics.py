@@ -15,6 +15,7 @@ EXPOSED = {
     "holdfast_delivery_end_to_end_duration_seconds",
     "holdfast_delivery_retries_total",
     "holdfast_dispatcher_circuit_open",
+    "holdfast_bus_evicted_total",
     "holdfast_dispatcher_redelivered_total",
     "holdfast_dispatcher_started_total",
     "holdfast_dispatcher_unmatched_total",
@@ -142,6 +143,7 @@ def _used() -> Metrics:
     metrics.unmatched("github")
     metrics.dead_lettered("receipt", "delivery", "target.refused")
     metrics.redelivered("temporal.unavailable")
+    metrics.evicted("EVENTS-telemetry", 3)
     metrics.queue_depth(1, 2)
     metrics.dead_letters_open(4)
     metrics.circuit(False)
