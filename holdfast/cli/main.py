@@ -23,6 +23,7 @@ COMMANDS = {
     "check": "holdfast.cli.check",
     "send": "holdfast.cli.send",
     "verify": "holdfast.cli.verify",
+    "senders": "holdfast.cli.senders",
     "events": "holdfast.cli.events",
     "triggers": "holdfast.cli.triggers",
     "import": "holdfast.cli.imports",
