@@ -33,6 +33,7 @@ from holdfast.domain.events import Envelope, decode_envelope, pack_body
 from holdfast.domain.matching import CompiledTrigger, Matched, Passed, Undecidable, Verdict, see
 from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput
 from holdfast.settings.file import LoadedConfig
+from holdfast.settings.live import LiveConfig
 
 TIMEOUT = timedelta(seconds=8)  # below the attempt's 10 s, so that the reason is ours
 
@@ -42,7 +43,7 @@ class Redrives:
     """Prepares redrives with the configuration as it is now."""
 
     bus: Bus
-    loaded: LoadedConfig
+    loaded: LoadedConfig | LiveConfig
     ticks: Ticks
 
     @activity.defn(name=names.PREPARE_REDRIVE)

@@ -16,12 +16,17 @@ from activities.redrive import Redrives
 from holdfast.bus.connect import Bus
 from holdfast.clock import SystemClock
 from holdfast.settings.file import LoadedConfig
+from holdfast.settings.live import LiveConfig
 from holdfast.settings.secrets import Secrets
 from holdfast.telemetry.metrics import Metrics
 
 
 def build(
-    bus: Bus, loaded: LoadedConfig, secrets: Secrets, metrics: Metrics, http: httpx.AsyncClient | None = None
+    bus: Bus,
+    loaded: LoadedConfig | LiveConfig,
+    secrets: Secrets,
+    metrics: Metrics,
+    http: httpx.AsyncClient | None = None,
 ) -> list[Callable[..., Any]]:
     """Return the activities. `http` is the client to use; whoever hands one in closes it, after the worker has ended.
 

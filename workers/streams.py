@@ -47,6 +47,7 @@ class EventStreams:
         """`config` returns the configuration in force."""
         self._loops = loops
         self._config = config
+        self._changed = asyncio.Event()
         self._tasks: dict[str, list[asyncio.Task[Any]]] = {}
         self.consumers: dict[str, Consumer] = {}
 
@@ -60,10 +61,13 @@ class EventStreams:
                 except HoldfastError as error:
                     log.debug("streams.unseen", extra={"code": error.code})
                 tasks = [task for tasks in self._tasks.values() for task in tasks]
+                waiting = asyncio.create_task(self._changed.wait())
                 done, _ = await asyncio.wait(
-                    tasks, timeout=LOOK_AGAIN.total_seconds(), return_when=asyncio.FIRST_COMPLETED
+                    [waiting, *tasks], timeout=LOOK_AGAIN.total_seconds(), return_when=asyncio.FIRST_COMPLETED
                 )
-                for task in done:
+                waiting.cancel()
+                self._changed.clear()
+                for task in done - {waiting}:
                     task.result()
                     raise RuntimeError(f"{task.get_name()} ended by itself")
         finally:
@@ -71,6 +75,10 @@ class EventStreams:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def refresh(self) -> None:
+        """Look again at once: the configuration has changed."""
+        self._changed.set()
 
     async def finish(self, within: timedelta) -> None:
         """Wait for what is under way in every loop."""

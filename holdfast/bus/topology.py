@@ -31,7 +31,7 @@ from holdfast.bus.streams import (
     subject_for,
 )
 from holdfast.domain.streams import BusConfig
-from holdfast.errors import ErrorCode, HoldfastError, Unavailable
+from holdfast.errors import ErrorCode, HoldfastError, RejectedInput, Unavailable
 
 __all__ = [
     "DEAD_LETTERS",
@@ -41,6 +41,7 @@ __all__ = [
     "ensure_consumer",
     "ensure_streams",
     "plan_streams",
+    "ready_for",
     "subject_for",
     "verify_fsync",
 ]
@@ -67,12 +68,19 @@ async def ensure_streams(bus: Bus, config: BusConfig) -> None:
         elif isinstance(plan, EventsPlan):
             await ensure_consumer(bus, plan.consumer)
     if refused:
-        differences = "; ".join(f"{change.stream}: {each}" for change in refused for each in change.drifts)
-        todo = " ".join(f"({n}) {step}." for change in refused for n, step in enumerate(change.steps, 1))
-        raise Unavailable(
-            ErrorCode.BUS_MISCONFIGURED,
-            f"streams differ from the plan and cannot be changed in place: {differences}. Undo the change, or: {todo}",
-        )
+        raise Unavailable(ErrorCode.BUS_MISCONFIGURED, _refusal(refused))
+
+
+async def ready_for(bus: Bus, now: BusConfig, new: BusConfig) -> None:
+    """Make the bus fit for another configuration, if it is another; all of it or nothing.
+
+    Raises RejectedInput `config.invalid` with the steps for what cannot be changed in place, and Unavailable.
+    """
+    if new == now:
+        return
+    if refused := [change for change in await plan_streams(bus, new) if change.action == "refuse"]:
+        raise RejectedInput(ErrorCode.CONFIG_INVALID, _refusal(refused))
+    await ensure_streams(bus, new)
 
 
 async def plan_streams(bus: Bus, config: BusConfig) -> list[Change]:
@@ -130,6 +138,12 @@ async def _ensure_stream(bus: Bus, plan: StreamPlan | EventsPlan | BucketPlan) -
         changes = "; ".join(map(str, change.drifts))
         log.warning("bus.stream_updated", extra={"stream": plan.name, "changes": changes})
     return change
+
+
+def _refusal(refused: list[Change]) -> str:
+    differences = "; ".join(f"{change.stream}: {each}" for change in refused for each in change.drifts)
+    todo = " ".join(f"({n}) {step}." for change in refused for n, step in enumerate(change.steps, 1))
+    return f"streams differ from the plan and cannot be changed in place: {differences}. Undo the change, or: {todo}"
 
 
 async def _bounded(step: Callable[[], Any]) -> Any:

@@ -47,6 +47,9 @@ class Metrics:
         self._unmatched = self._tally(names.UNMATCHED)
         self._redelivered = self._tally(names.REDELIVERED)
         self._evicted = self._tally(names.EVICTED)
+        self._config_info = self._tally(names.CONFIG_INFO)
+        self._config_stale = self._tally(names.CONFIG_STALE)
+        self._config_reloads = self._tally(names.CONFIG_RELOADS)
         self._queue_depth = self._tally(names.QUEUE_DEPTH)
         self._circuit = self._tally(names.CIRCUIT_OPEN)
         self._dead_letters = self._tally(names.DEAD_LETTERS)
@@ -116,6 +119,15 @@ class Metrics:
     def unmatched(self, source: str) -> None:
         """Count one event that no trigger wanted."""
         self._unmatched.add(source)
+
+    def config(self, fingerprint: str, stale: bool) -> None:
+        """Show which configuration is in force, and whether the file is another."""
+        self._config_info.only(1, fingerprint)
+        self._config_stale.put(1 if stale else 0)
+
+    def config_reloaded(self, outcome: str) -> None:
+        """Count one reload; `outcome` is applied or refused."""
+        self._config_reloads.add(outcome)
 
     def evicted(self, stream: str, events: int) -> None:
         """Count events that left their stream unprocessed."""
@@ -200,6 +212,10 @@ class _Tally:
     def put(self, value: float, *key: str) -> None:
         """Replace the number."""
         self._values[self._admitted(key)] = value
+
+    def only(self, value: float, *key: str) -> None:
+        """Replace the number, and forget every other series."""
+        self._values = {key: value}
 
     def observe(self, _: CallbackOptions) -> Iterable[Observation]:
         """Hand every number to the SDK; the copy is one step, so a collecting thread sees no half of it."""

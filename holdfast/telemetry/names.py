@@ -153,6 +153,15 @@ QUEUE_DEPTH = MetricName(
     ("state",),
     "Events on the bus not settled yet: pending (not handed out) and ack_pending (handed out).",
 )
+CONFIG_INFO = MetricName(
+    "holdfast.config.info", "gauge", "", ("hash",), "1, with the hash of the configuration that this process runs."
+)
+CONFIG_STALE = MetricName(
+    "holdfast.config.stale", "gauge", "", (), "1 while holdfast.yaml was changed and could not be taken."
+)
+CONFIG_RELOADS = MetricName(
+    "holdfast.config.reloads", "counter", "{reload}", ("outcome",), "Reloads of holdfast.yaml: applied or refused."
+)
 EVICTED = MetricName(
     "holdfast.bus.evicted",
     "counter",
@@ -217,6 +226,9 @@ METRICS = (
     UNMATCHED,
     REDELIVERED,
     EVICTED,
+    CONFIG_INFO,
+    CONFIG_STALE,
+    CONFIG_RELOADS,
     QUEUE_DEPTH,
     CIRCUIT_OPEN,
     DEAD_LETTERS,
@@ -257,6 +269,19 @@ LOG_EVENTS = (
     LogEvent("bus.stream_created", "info", ("stream",), "A stream was missing and was made."),
     LogEvent("bus.stream_updated", "warning", ("stream", "changes"), "A stream was changed to what is configured."),
     LogEvent("bus.tell_failed", "debug", ("code",), "An acknowledgement did not arrive; the message comes again."),
+    LogEvent(
+        "config.refused",
+        "error",
+        ("code", "reason"),
+        "holdfast.yaml was changed and cannot be taken; the old one stays.",
+    ),
+    LogEvent("config.reload_failed", "error", (), "A bug while holdfast.yaml was taken anew; the old one stays."),
+    LogEvent(
+        "config.reloaded",
+        "warning",
+        ("from", "to", "needs_restart"),
+        "Another configuration is in force; what is named takes a restart.",
+    ),
     LogEvent("defect", "error", ("error",), "A bug in Holdfast, with its traceback."),
     LogEvent(
         "dispatch.dead_lettered", "warning", ("dead_letter", "stage", "code", "sequence"), "An event was given up."
