@@ -22,6 +22,7 @@ from activities.http import new_client
 from holdfast.bus.connect import Bus
 from holdfast.bus.consume import Consumer
 from holdfast.bus.fsync import verify_fsync
+from holdfast.bus.running import Telling
 from holdfast.bus.streams import ESCALATOR, ConsumerPlan
 from holdfast.bus.topology import ensure_consumer, ensure_streams, ready_for
 from holdfast.contracts.names import TASK_QUEUE
@@ -158,6 +159,7 @@ class WorkerProcess:
             _task(gate.keep()),
             _task(streams.run()),
             _task(live.keep()),
+            _task(Telling(self.bus, lambda: live.loaded.text).run()),
             _task(self._consumers["escalator"].run(gate.passable, self._repair(ESCALATOR))),
             _task(BodyJanitor(self.bus, client).run()),
             _task(sample(self.bus, client, metrics)),

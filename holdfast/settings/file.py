@@ -72,11 +72,13 @@ class LoadedConfig:
     file: Path
     config: HoldfastConfig
     triggers: CompiledTriggers
+    text: str = ""  # of the file; secrets are only ever referred to in it
 
 
 def load_config(file: Path) -> LoadedConfig:
     """Read and check `file`. Raises ConfigError with everything that is wrong."""
-    tree = _parse(file)
+    text = _read(file)
+    tree = _parse(file, text)
     config, problems = _validate(tree)
     problems += [
         ConfigProblem(".".join(map(str, path)), message, _line(tree, path), hint)
@@ -84,7 +86,7 @@ def load_config(file: Path) -> LoadedConfig:
     ]
     if problems:
         raise ConfigError(file, problems)
-    return LoadedConfig(file, config, CompiledTriggers(config.triggers))
+    return LoadedConfig(file, config, CompiledTriggers(config.triggers), text)
 
 
 def _validate(tree: CommentedMap) -> tuple[HoldfastConfig, list[ConfigProblem]]:
@@ -114,16 +116,19 @@ def _section(tree: Any, section: str) -> dict[str, Any]:
     return entries if isinstance(entries, dict) else {}
 
 
-def _parse(file: Path) -> CommentedMap:
+def _read(file: Path) -> str:
     try:
         if file.stat().st_size > MAX_FILE:
             raise ConfigError(file, [ConfigProblem("", f"is larger than {MAX_FILE} bytes")])
-        text = file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         hint = "name another with --config, or start from examples/holdfast.yaml"
         raise ConfigError(file, [ConfigProblem("", "there is no such file", 0, hint)]) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(file, [ConfigProblem("", f"cannot be read: {type(error).__name__}")]) from error
+
+
+def _parse(file: Path, text: str) -> CommentedMap:
     try:
         tree = YAML(typ="rt").load(text)
     except MarkedYAMLError as error:

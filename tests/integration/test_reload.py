@@ -58,7 +58,7 @@ def states(running: Running, state: str) -> Callable[[], Awaitable[bool]]:
     """Return whether the configuration is `current` or `stale`."""
 
     async def is_so() -> bool:
-        return (await config_of(running))["state"] == state
+        return bool((await config_of(running))["state"] == state)
 
     return is_so
 
