@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
+from httpx import AsyncClient
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -44,6 +45,7 @@ from workers.gate import Gate, GateState
 from workers.health import listen, ops_server
 from workers.replayer import WorkflowOptions
 from workers.sampler import sample
+from workers.schedule_watch import keep_watch
 from workers.settle import Dispatcher
 from workers.streams import EventStreams, Loops
 
@@ -54,7 +56,10 @@ ESCALATE_SLOTS = 16
 WORKFLOW_TASKS = 40  # a task holds its slot while its local activity runs
 ACTIVITIES = 100
 CACHED_WORKFLOWS = 300  # each sandboxed run costs memory; a case that leaves the cache is replayed when it is needed
-FIXED = ("api",)  # of holdfast.yaml: read at the start only; schedules are applied by `holdfast schedules apply`
+FIXED = (
+    "api",
+    "notifiers",
+)  # of holdfast.yaml: read at the start only; schedules are applied by `holdfast schedules apply`
 GRACE = timedelta(seconds=9)  # for activities under way
 SETTLE_WITHIN = timedelta(seconds=5)
 STOP_WITHIN = timedelta(seconds=12)
@@ -154,7 +159,7 @@ class WorkerProcess:
             ),
         }
         http = new_client()
-        worker = self._worker(client, registry.build(self.bus, live, self._secrets(), metrics, http))
+        worker = self._worker(client, self._activities(http))
         fetching = [
             _task(gate.keep()),
             _task(streams.run()),
@@ -164,6 +169,7 @@ class WorkerProcess:
             _task(BodyJanitor(self.bus, client).run()),
             _task(sample(self.bus, client, metrics)),
             _task(answering(self.bus, client, live, ui_address(settings)).run()),
+            _task(keep_watch(client, gate)),
         ]
         polling = _task(self._poll(worker, gate))
         try:
@@ -206,6 +212,10 @@ class WorkerProcess:
             max_concurrent_local_activities=ACTIVITIES,
             graceful_shutdown_timeout=GRACE,
         )
+
+    def _activities(self, http: AsyncClient) -> list[Callable[..., Any]]:
+        ui = self._settings.temporal_ui_url
+        return registry.build(self.bus, self.live, self._secrets(), self._metrics, http, ui=ui)
 
     def _secrets(self) -> Secrets:
         return Secrets(self.live.file.resolve().parent)

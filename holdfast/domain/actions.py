@@ -119,3 +119,4 @@ class DeliverySpec(BaseModel):
     action: Action
     retry: RetryPolicy = RetryPolicy()
     dead_letter: DeadLetterConfig = DeadLetterConfig()
+    key: str | None = None  # of what the event is, where newer ones supersede it; search attribute HoldfastKey

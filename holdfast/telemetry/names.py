@@ -4,10 +4,7 @@
 of a configured source, or `_` where a request named none.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
-Kind = Literal["counter", "gauge", "histogram"]
+from holdfast.telemetry.name_kinds import LogEvent, MetricName, SpanName
 
 UNKNOWN = "_"
 """Label value where there is none: a request for no source, a dead letter of no trigger."""
@@ -22,46 +19,6 @@ LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 END_TO_END_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0, 86_400.0)
 """Seconds; from a first attempt that succeeds to a day of retries."""
-
-
-@dataclass(frozen=True, slots=True)
-class MetricName:
-    """One metric. `name` is OpenTelemetry's, dotted; `unit` is UCUM, an annotation in braces counts things."""
-
-    name: str
-    kind: Kind
-    unit: str
-    labels: tuple[str, ...]
-    description: str
-    buckets: tuple[float, ...] = ()
-
-    @property
-    def prometheus(self) -> str:
-        """Name in the exposition, without a histogram's `_bucket`, `_count` and `_sum`."""
-        plain = self.name.replace(".", "_")
-        if self.kind == "counter":
-            return f"{plain}_total"
-        return plain + {"s": "_seconds", "By": "_bytes"}.get(self.unit, "")
-
-
-@dataclass(frozen=True, slots=True)
-class SpanName:
-    """One span and where it is made."""
-
-    name: str
-    kind: Literal["server", "producer", "consumer", "client", "internal"]
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
-class LogEvent:
-    """One log event: the message is the name, the facts are fields."""
-
-    name: str
-    level: Literal["debug", "info", "warning", "error"]
-    fields: tuple[str, ...]
-    description: str
-
 
 GATEWAY_REQUESTS = MetricName(
     "holdfast.gateway.requests", "counter", "{request}", ("source", "status"), "Webhook requests answered."
@@ -207,6 +164,30 @@ END_TO_END = MetricName(
     "From the webhook's receipt to its delivery.",
     END_TO_END_BUCKETS,
 )
+TICKS = MetricName(
+    "holdfast.schedules.ticks",
+    "counter",
+    "{tick}",
+    ("schedule", "outcome"),
+    "Ticks of schedules: published, or unwanted (`when` was false, or `stop_when` true).",
+)
+TICKS_MISSED = MetricName(
+    "holdfast.schedules.missed",
+    "counter",
+    "{tick}",
+    ("schedule", "reason"),
+    "Ticks that never ran and were named as dead letters: missed (older than catch_up), skipped (overlap), lost.",
+)
+SCHEDULES_STOPPED = MetricName(
+    "holdfast.schedules.stopped", "counter", "{schedule}", ("schedule",), "Schedules that `stop_when` paused."
+)
+NOTIFICATIONS = MetricName(
+    "holdfast.notifications",
+    "counter",
+    "{attempt}",
+    ("kind", "outcome"),
+    "Attempts to tell people of failures, by kind of notifier: sent, retried, or failed (given up).",
+)
 
 METRICS = (
     GATEWAY_REQUESTS,
@@ -237,6 +218,10 @@ METRICS = (
     ATTEMPTS,
     RETRIES,
     END_TO_END,
+    TICKS,
+    TICKS_MISSED,
+    SCHEDULES_STOPPED,
+    NOTIFICATIONS,
 )
 
 SPAN_RECEIVE = SpanName("webhook receive", "server", "The gateway takes one webhook in, to its answer.")
@@ -296,6 +281,12 @@ LOG_EVENTS = (
     LogEvent("escalate.redelivered", "warning", ("dead_letter", "code", "reason"), "A case could not be started yet."),
     LogEvent("escalate.stray", "warning", ("sequence",), "A message in DEAD_LETTERS is no dead letter."),
     LogEvent("evictions.failed", "info", ("stream", "reason"), "Evictions could not be looked for; tried again."),
+    LogEvent(
+        "escalation.unknown",
+        "warning",
+        ("escalation", "trigger", "case"),
+        "A trigger names an escalation that the configuration does not have; `default` takes it, where it exists.",
+    ),
     LogEvent("gate.still_shut", "warning", ("reason",), "Temporal is still away, for another reason."),
     LogEvent(
         "gate.turned", "warning", ("from", "to", "reason"), "The circuit breaker before Temporal: open, trial, shut."
@@ -324,11 +315,44 @@ LOG_EVENTS = (
     LogEvent("janitor.purged", "info", ("stream", "from", "to", "settled"), "Settled events made room."),
     LogEvent("news.untold", "debug", ("code",), "Whoever waits for an outcome was not told; answered 202 instead."),
     LogEvent("rejections.failed", "error", ("source",), "A bug while a refused request was written down."),
+    LogEvent(
+        "notification",
+        "warning",
+        ("about", "text", "escalation", "link"),
+        "What an escalation says through a notifier `log`, at that notifier's level.",
+    ),
+    LogEvent(
+        "notify.failed",
+        "error",
+        ("notifier", "about", "code", "reason"),
+        "A notifier could not be told, for good; the next tier does not wait where nobody of this one was told.",
+    ),
+    LogEvent(
+        "notify.retried", "warning", ("notifier", "about", "code", "reason"), "A notifier is told again in a moment."
+    ),
     LogEvent("request.abandoned", "info", ("source",), "The sender left before the answer."),
     LogEvent("request.failed", "error", ("source", "correlation_id"), "A bug; answered 500."),
     LogEvent("request.rejected", "info", ("source", "code", "status", "reason"), "A request was not accepted."),
     LogEvent("sample.dead_letters_open", "debug", ("code",), "The count of open cases could not be read."),
     LogEvent("sample.queue_depth", "debug", ("code",), "The depth of the queue could not be read."),
+    LogEvent(
+        "schedules.tick_missed",
+        "error",
+        ("schedule", "tick", "code"),
+        "A tick never ran; its dead letter can be redriven, which publishes it late.",
+    ),
+    LogEvent(
+        "schedules.miscounted",
+        "error",
+        ("schedule", "count", "after", "until"),
+        "Temporal counted ticks as missed that cannot be told apart from those of a pause.",
+    ),
+    LogEvent("schedules.stopped", "error", ("schedule", "reason"), "`stop_when` paused a schedule."),
+    LogEvent("schedules.tick_unwanted", "info", ("schedule", "tick"), "`when` or `stop_when` kept a tick back."),
+    LogEvent(
+        "schedules.unwatchable", "error", ("schedule", "reason"), "A schedule whose times cannot be worked out here."
+    ),
+    LogEvent("schedules.watch_failed", "warning", ("code", "reason"), "The watch could not be started; tried again."),
     LogEvent("schedules.applied", "info", ("schedule", "change"), "A schedule was made, changed or removed."),
     LogEvent("spool.began", "warning", ("events",), "The bus is away: events are kept in the outbox."),
     LogEvent("spool.dead_lettered", "error", ("dead_letter", "code"), "The bus can never take an event of the outbox."),
