@@ -31,6 +31,7 @@ from holdfast.domain.custody import Fate, Judged, Trace, judge
 from holdfast.domain.events import decode_envelope
 from holdfast.errors import RejectedInput
 from holdfast.settings.file import LoadedConfig
+from holdfast.settings.live import LiveConfig
 from holdfast.telemetry.metrics import Metrics
 from holdfast.temporal.connect import TemporalClient
 from holdfast.temporal.event_runs import traces_now, traces_of
@@ -96,7 +97,7 @@ class CustodyCount:
     """Counts with the worker's own connections, or with those of a command."""
 
     bus: Bus
-    loaded: LoadedConfig
+    loaded: LoadedConfig | LiveConfig
     metrics: Metrics
     clock: Clock
 

@@ -24,6 +24,7 @@ from activities.sweeping import Sweeps
 from holdfast.bus.connect import Bus
 from holdfast.clock import SystemClock
 from holdfast.settings.file import LoadedConfig
+from holdfast.settings.live import LiveConfig
 from holdfast.settings.secrets import Secrets
 from holdfast.telemetry.metrics import Metrics
 
@@ -32,7 +33,7 @@ DEFAULT_UI = "http://127.0.0.1:8233"
 
 def build(  # noqa: PLR0913 - the one place where everything comes together
     bus: Bus,
-    loaded: LoadedConfig,
+    loaded: LoadedConfig | LiveConfig,
     secrets: Secrets,
     metrics: Metrics,
     http: httpx.AsyncClient | None = None,

@@ -37,6 +37,7 @@ COMMANDS = {
     "schedules": "holdfast.cli.schedules",
     "sweep": "holdfast.cli.sweep",
     "custody": "holdfast.cli.custody",
+    "bus": "holdfast.cli.bus",
     "demo": "holdfast.cli.demo",
     "version": "holdfast.cli.version",
     "config-docs": "holdfast.cli.config_docs",

@@ -16,7 +16,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from holdfast.telemetry import names
-from holdfast.telemetry.names import MAX_SERIES, OTHER, UNKNOWN, MetricName
+from holdfast.telemetry.kinds import MetricName
+from holdfast.telemetry.names import MAX_SERIES, OTHER, UNKNOWN
 
 
 class Metrics:
@@ -46,6 +47,10 @@ class Metrics:
         self._dispatched = self._tally(names.DISPATCHED)
         self._unmatched = self._tally(names.UNMATCHED)
         self._redelivered = self._tally(names.REDELIVERED)
+        self._evicted = self._tally(names.EVICTED)
+        self._config_info = self._tally(names.CONFIG_INFO)
+        self._config_stale = self._tally(names.CONFIG_STALE)
+        self._config_reloads = self._tally(names.CONFIG_RELOADS)
         self._queue_depth = self._tally(names.QUEUE_DEPTH)
         self._circuit = self._tally(names.CIRCUIT_OPEN)
         self._dead_letters = self._tally(names.DEAD_LETTERS)
@@ -121,6 +126,19 @@ class Metrics:
     def unmatched(self, source: str) -> None:
         """Count one event that no trigger wanted."""
         self._unmatched.add(source)
+
+    def config(self, fingerprint: str, stale: bool) -> None:
+        """Show which configuration is in force, and whether the file is another."""
+        self._config_info.only(1, fingerprint)
+        self._config_stale.put(1 if stale else 0)
+
+    def config_reloaded(self, outcome: str) -> None:
+        """Count one reload; `outcome` is applied or refused."""
+        self._config_reloads.add(outcome)
+
+    def evicted(self, stream: str, events: int) -> None:
+        """Count events that left their stream unprocessed."""
+        self._evicted.add(stream, by=events)
 
     def redelivered(self, reason: str) -> None:
         """Count one message handed back to the bus; `reason` is an ErrorCode."""
@@ -214,13 +232,13 @@ class _Tally:
         self._labels = labels
         self._values: dict[tuple[str, ...], int | float] = {}
 
-    def add(self, *key: str) -> None:
-        """Add one."""
+    def add(self, *key: str, by: int = 1) -> None:
+        """Add one, or `by`."""
         try:
-            self._values[key] += 1
+            self._values[key] += by
         except KeyError:
             key = self._admitted(key)
-            self._values[key] = self._values.get(key, 0) + 1
+            self._values[key] = self._values.get(key, 0) + by
 
     def put(self, value: float, *key: str) -> None:
         """Replace the number."""
@@ -229,6 +247,10 @@ class _Tally:
     def replace(self, numbers: Mapping[tuple[str, ...], int | float]) -> None:
         """Replace all numbers: what is not among them is gone."""
         self._values = dict(list(numbers.items())[:MAX_SERIES])
+
+    def only(self, value: float, *key: str) -> None:
+        """Replace the number, and forget every other series."""
+        self._values = {key: value}
 
     def observe(self, _: CallbackOptions) -> Iterable[Observation]:
         """Hand every number to the SDK; the copy is one step, so a collecting thread sees no half of it."""

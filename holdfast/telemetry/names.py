@@ -114,6 +114,22 @@ QUEUE_DEPTH = MetricName(
     ("state",),
     "Events on the bus not settled yet: pending (not handed out) and ack_pending (handed out).",
 )
+CONFIG_INFO = MetricName(
+    "holdfast.config.info", "gauge", "", ("hash",), "1, with the hash of the configuration that this process runs."
+)
+CONFIG_STALE = MetricName(
+    "holdfast.config.stale", "gauge", "", (), "1 while holdfast.yaml was changed and could not be taken."
+)
+CONFIG_RELOADS = MetricName(
+    "holdfast.config.reloads", "counter", "{reload}", ("outcome",), "Reloads of holdfast.yaml: applied or refused."
+)
+EVICTED = MetricName(
+    "holdfast.bus.evicted",
+    "counter",
+    "{event}",
+    ("stream",),
+    "Events that left a stream unprocessed (discard old, or max_age); the log and `holdfast bus show` name them.",
+)
 CIRCUIT_OPEN = MetricName(
     "holdfast.dispatcher.circuit.open", "gauge", "", (), "1 while the dispatcher fetches nothing: Temporal is away."
 )
@@ -194,6 +210,10 @@ METRICS = (
     DISPATCHED,
     UNMATCHED,
     REDELIVERED,
+    EVICTED,
+    CONFIG_INFO,
+    CONFIG_STALE,
+    CONFIG_RELOADS,
     QUEUE_DEPTH,
     CIRCUIT_OPEN,
     DEAD_LETTERS,
@@ -228,12 +248,31 @@ LOG_EVENTS = (
     LogEvent("bus.dangerous_unsynced", "warning", ("reason",), "Losses at a power cut are accepted by configuration."),
     LogEvent("bus.disconnected", "warning", (), "The connection to NATS was lost."),
     LogEvent("bus.error", "debug", ("reason",), "NATS reported an error on the connection."),
+    LogEvent(
+        "bus.evicted",
+        "error",
+        ("stream", "from", "to", "events"),
+        "Events were evicted unprocessed; these sequences, of which `events` are meant.",
+    ),
     LogEvent("bus.handler_failed", "error", ("stream", "sequence"), "A bug; the message comes again."),
     LogEvent("bus.pull_deferred", "info", ("consumer", "reason"), "The server refused a pull for now."),
     LogEvent("bus.reconnected", "info", (), "The connection to NATS is back."),
     LogEvent("bus.stream_created", "info", ("stream",), "A stream was missing and was made."),
     LogEvent("bus.stream_updated", "warning", ("stream", "changes"), "A stream was changed to what is configured."),
     LogEvent("bus.tell_failed", "debug", ("code",), "An acknowledgement did not arrive; the message comes again."),
+    LogEvent(
+        "config.refused",
+        "error",
+        ("code", "reason"),
+        "holdfast.yaml was changed and cannot be taken; the old one stays.",
+    ),
+    LogEvent("config.reload_failed", "error", (), "A bug while holdfast.yaml was taken anew; the old one stays."),
+    LogEvent(
+        "config.reloaded",
+        "warning",
+        ("from", "to", "needs_restart"),
+        "Another configuration is in force; what is named takes a restart.",
+    ),
     LogEvent("defect", "error", ("error",), "A bug in Holdfast, with its traceback."),
     LogEvent(
         "dispatch.dead_lettered", "warning", ("dead_letter", "stage", "code", "sequence"), "An event was given up."
@@ -247,6 +286,7 @@ LOG_EVENTS = (
     LogEvent("dispatcher.misconfigured", "error", ("reason",), "Nothing can be started until somebody mends it."),
     LogEvent("escalate.redelivered", "warning", ("dead_letter", "code", "reason"), "A case could not be started yet."),
     LogEvent("escalate.stray", "warning", ("sequence",), "A message in DEAD_LETTERS is no dead letter."),
+    LogEvent("evictions.failed", "info", ("stream", "reason"), "Evictions could not be looked for; tried again."),
     LogEvent(
         "escalation.unknown",
         "warning",
@@ -278,7 +318,7 @@ LOG_EVENTS = (
     ),
     LogEvent("janitor.bodies_removed", "info", ("bodies",), "Large bodies that nothing needs any more are gone."),
     LogEvent("janitor.failed", "info", ("code", "reason"), "A sweep failed; the next one tries again."),
-    LogEvent("janitor.purged", "info", ("from", "to", "settled"), "Settled events made room."),
+    LogEvent("janitor.purged", "info", ("stream", "from", "to", "settled"), "Settled events made room."),
     LogEvent("news.untold", "debug", ("code",), "Whoever waits for an outcome was not told; answered 202 instead."),
     LogEvent("rejections.failed", "error", ("source",), "A bug while a refused request was written down."),
     LogEvent(
@@ -329,6 +369,7 @@ LOG_EVENTS = (
     LogEvent("spool.left", "warning", ("events",), "The gateway ended with events in its outbox, for its next start."),
     LogEvent("spool.mended", "warning", ("events",), "The outbox can be used again."),
     LogEvent("status.answer_failed", "error", (), "A bug while a gateway's question about deliveries was answered."),
+    LogEvent("streams.unseen", "debug", ("code",), "The streams on the bus could not be listed; tried again."),
     LogEvent("temporal.retention_not_raised", "warning", ("days", "reason"), "Enough, but less than was asked for."),
     LogEvent("temporal.retention_raised", "info", ("from_days", "to_days"), "The namespace keeps workflows longer."),
     LogEvent("temporal.search_attributes_added", "info", ("names",), "Search attributes were missing and were made."),

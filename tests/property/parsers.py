@@ -288,6 +288,7 @@ PARSERS: dict[str, Parser] = {
 EXCUSED = {
     "activities.slices": "reads its own heartbeat, and begins anew where it cannot",
     "activities.custody": "reads the records of UNMATCHED as holdfast.bus.lookup does",
+    "holdfast.cli.backtest": "reads an operator's --since, and events as the dispatcher does; both catch what is wrong",
     "activities.stops": "reads the memo that `schedules apply` wrote",
     "holdfast.cli.schedule_page": "shows zones that the configuration, or Temporal, has accepted",
     "holdfast.domain.casebook": "reads what the run before it packed",

@@ -16,6 +16,10 @@ EXPOSED = {
     "holdfast_delivery_retries_total",
     "holdfast_custody_unaccounted",
     "holdfast_dispatcher_circuit_open",
+    "holdfast_bus_evicted_total",
+    "holdfast_config_info",
+    "holdfast_config_stale",
+    "holdfast_config_reloads_total",
     "holdfast_dispatcher_redelivered_total",
     "holdfast_dispatcher_started_total",
     "holdfast_dispatcher_unmatched_total",
@@ -148,6 +152,9 @@ def _used() -> Metrics:
     metrics.unmatched("github")
     metrics.dead_lettered("receipt", "delivery", "target.refused")
     metrics.redelivered("temporal.unavailable")
+    metrics.evicted("EVENTS-telemetry", 3)
+    metrics.config("0123456789ab", False)
+    metrics.config_reloaded("applied")
     metrics.queue_depth(1, 2)
     metrics.dead_letters_open(4)
     metrics.circuit(False)
