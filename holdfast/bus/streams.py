@@ -20,10 +20,17 @@ BODIES = "holdfast-bodies"  # the bucket of an object store
 BODIES_STREAM = f"OBJ_{BODIES}"  # its stream, named as every client of object stores names it
 EXPECTED_STREAM = "Nats-Expected-Stream"  # a header: another stream refuses the message
 REJECTED = "REJECTED"
+AUDIT = "AUDIT"
 MAX_MESSAGE = 2_097_152  # bytes, headers included; twice the largest body, as base64 and JSON need room
 
 MAX_DEAD_LETTER = 3_145_728  # bytes; base64 of the largest message (4/3) and what is said about it
-LIMITS = {EVENTS: MAX_MESSAGE, DEAD_LETTERS: MAX_DEAD_LETTER, UNMATCHED: MAX_MESSAGE, REJECTED: MAX_MESSAGE}
+LIMITS = {
+    EVENTS: MAX_MESSAGE,
+    DEAD_LETTERS: MAX_DEAD_LETTER,
+    UNMATCHED: MAX_MESSAGE,
+    REJECTED: MAX_MESSAGE,
+    AUDIT: MAX_MESSAGE,
+}
 
 BUCKET_WINDOW = timedelta(minutes=2)  # JetStream's own; no chunk carries a message id
 RARE_WINDOW = timedelta(hours=24)  # dead letters and unmatched events are few, so their repeats are known for long
@@ -181,6 +188,14 @@ def stream_plans(config: BusConfig) -> tuple[StreamPlan | BucketPlan, ...]:
             max_age=streams.rejected.max_age,
             max_per_subject=streams.rejected.max_per_source,
             is_log=True,
+        ),
+        StreamPlan(
+            AUDIT,
+            "audit.*",
+            "Holdfast: who did what over the admin API; forgets nothing",
+            int(streams.audit.max_bytes),
+            LOG_WINDOW,
+            config.replicas,
         ),
     )
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "import": "holdfast.cli.imports",
     "dead-letters": "holdfast.cli.dead_letters",
     "rejected": "holdfast.cli.rejected",
+    "audit": "holdfast.cli.audit",
     "tokens": "holdfast.cli.tokens",
     "escalations": "holdfast.cli.escalations",
     "notifiers": "holdfast.cli.notifiers",

@@ -21,7 +21,8 @@ def room_for(store: Path) -> int:
 def check_room(store: Path, streams: StreamsConfig) -> None:
     """Raise RejectedInput where the streams may grow past the disk; JetStream reserves their limits."""
     room = room_for(store)
-    all_of_them = (streams.events, streams.dead_letters, streams.unmatched, streams.rejected, streams.bodies)
+    events = (streams.events, streams.dead_letters, streams.unmatched, streams.bodies)
+    all_of_them = (*events, streams.rejected, streams.audit)
     needed = sum(each.max_bytes for each in all_of_them)
     if needed > room:
         raise RejectedInput(
