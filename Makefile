@@ -52,6 +52,7 @@ bench: install ## measure, as ratios against a baseline in the same run
 docs: install ## write the generated pages again: configuration, its schema, telemetry
 	$(BIN)/holdfast config-docs
 	$(BIN)/python -m holdfast.telemetry.document > docs/telemetry.md
+	.venv/bin/python -m workers.api.reference
 
 screenshots: install ## take the README's pictures again (needs Chromium)
 	$(BIN)/python -m docs.screenshots

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,13 @@ from tests.servers import NatsServer, TemporalServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
+UNTIL = (datetime.now(UTC) + timedelta(days=30)).isoformat()
 MOVES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "acknowledge": ({"note": "mine"}, ("--note", "mine")),
     "assign": ({"to": "bob"}, ("--to", "bob")),
     "snooze": (
-        {"until": "2099-01-01T00:00:00Z", "reason": "later"},
-        ("--until", "2099-01-01T00:00:00Z", "--reason", "later"),
+        {"until": UNTIL, "reason": "later"},
+        ("--until", UNTIL, "--reason", "later"),
     ),
     "comment": ({"text": "look"}, ("look",)),
     "redrive": ({"reason": "mended"}, ("--reason", "mended")),
