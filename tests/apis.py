@@ -50,9 +50,12 @@ class Api:
         """GET with a token."""
         return await self.http.get(path, headers=bearer(scope), params=params)
 
-    async def post(self, path: str, given: Any = None, scope: Scope = Scope.OPERATE, **headers: str) -> httpx.Response:
-        """POST JSON with a token."""
-        return await self.http.post(path, json=given or {}, headers={**bearer(scope), **headers})
+    async def post(
+        self, path: str, given: Any = None, scope: Scope = Scope.OPERATE, key: str | None = None
+    ) -> httpx.Response:
+        """POST JSON with a token, and with an Idempotency-Key."""
+        headers = {**bearer(scope), **({} if key is None else {"Idempotency-Key": key})}
+        return await self.http.post(path, json=given or {}, headers=headers)
 
     async def dead_letters(self, prefix: str, number: int) -> list[str]:
         """Make events that become dead letters at once; return the ids of the dead letters, when all have cases."""

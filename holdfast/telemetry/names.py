@@ -267,17 +267,9 @@ SPANS = (SPAN_RECEIVE, SPAN_PUBLISH, SPAN_DISPATCH, SPAN_DELIVER, SPAN_DEAD_LETT
 LOG_EVENTS = (
     LogEvent("api.failed", "error", ("operation", "request_id"), "A bug in the admin API; answered 500."),
     LogEvent("api.refused", "warning", ("code", "peer"), "A request to the admin API without the right to it."),
+    LogEvent("api.request", "info", ("operation", "by", "status", "request_id", "took_ms"), "The admin API was asked."),
     LogEvent(
-        "api.request",
-        "info",
-        ("operation", "by", "status", "request_id", "took_ms"),
-        "Who asked the admin API for what; changes are in the stream AUDIT too.",
-    ),
-    LogEvent(
-        "audit.incomplete",
-        "error",
-        ("operation", "request_id", "code"),
-        "What came of an operation could not be stored; the audit log shows it as started.",
+        "audit.incomplete", "error", ("operation", "request_id", "code"), "An operation's outcome is not in AUDIT."
     ),
     LogEvent("bus.client_rebuilt", "warning", ("reason",), "nats-py gave its connection up; a new one is made."),
     LogEvent("bus.connect_failed", "warning", ("reason",), "NATS does not let us in; tried again."),

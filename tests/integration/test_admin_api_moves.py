@@ -118,15 +118,15 @@ async def test_an_idempotency_key_makes_a_repeat_harmless(api: Api) -> None:
     """The same request with the same key comments once; another key, or none, comments again."""
     (letter,) = await api.dead_letters(f"keyed-{os.getpid()}", 1)
     path, given = case_path(letter, "comment"), {"text": "once", "by": "ann"}
-    key = {"Idempotency-Key": "k-1"}
-    answers = await asyncio.gather(*(api.post(path, given, **key) for _ in range(3)))
+    key = "k-1"
+    answers = await asyncio.gather(*(api.post(path, given, key=key) for _ in range(3)))
     assert {answer.status_code for answer in answers} == {200}
-    await api.post(path, given, **{"Idempotency-Key": "k-2"})
+    await api.post(path, given, key="k-2")
     await api.post(path, given)
     history = (await api.get(case_path(letter))).json()["history"]
     comments = [entry["by"] for entry in history if entry["move"] == "comment"]
     assert comments == ["ann (operate-token)"] * 3
-    assert (await api.post(path, given, **{"Idempotency-Key": ""})).status_code == 400
+    assert (await api.post(path, given, key="")).status_code == 400
 
 
 async def test_an_event_is_found(api: Api) -> None:

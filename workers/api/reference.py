@@ -1,4 +1,4 @@
-"""The table of routes in `docs/api.md`, from the description of the API itself. Run: python -m workers.api.reference."""
+"""The table of routes in `docs/api.md`, from the description of the API itself: python -m workers.api.reference."""
 
 from pathlib import Path
 from typing import Any
