@@ -290,6 +290,7 @@ EXCUSED = {
     "holdfast.cli.audit": "the person's own command line; fromisoformat is caught",
     "holdfast.temporal.schedule_plain": "a zone that Temporal has taken already",
     "workers.api.queries": "Schemathesis and tests/integration/test_admin_api.py give it anything",
+    "activities.slices": "reads its own heartbeat, and begins anew where it cannot",
     "activities.stops": "reads the memo that `schedules apply` wrote",
     "holdfast.cli.schedule_page": "shows zones that the configuration, or Temporal, has accepted",
     "holdfast.domain.casebook": "reads what the run before it packed",
