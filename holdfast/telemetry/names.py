@@ -193,6 +193,14 @@ NOTIFICATIONS = MetricName(
     "Attempts to tell people of failures, by kind of notifier: sent, retried, or failed (given up).",
 )
 
+API_REQUESTS = MetricName(
+    "holdfast.api.requests",
+    "counter",
+    "{request}",
+    ("operation", "status"),
+    "Requests to the admin API, by operation (`_` where it came to none) and the answer's status.",
+)
+
 METRICS = (
     GATEWAY_REQUESTS,
     GATEWAY_ACCEPTED,
@@ -227,6 +235,7 @@ METRICS = (
     TICKS_MISSED,
     SCHEDULES_STOPPED,
     NOTIFICATIONS,
+    API_REQUESTS,
 )
 
 SPAN_RECEIVE = SpanName("webhook receive", "server", "The gateway takes one webhook in, to its answer.")
@@ -239,6 +248,12 @@ SPANS = (SPAN_RECEIVE, SPAN_PUBLISH, SPAN_DISPATCH, SPAN_DELIVER, SPAN_DEAD_LETT
 
 LOG_EVENTS = (
     *SWEEP_EVENTS,
+    LogEvent("api.failed", "error", ("operation", "request_id"), "A bug in the admin API; answered 500."),
+    LogEvent("api.refused", "warning", ("code", "peer"), "A request to the admin API without the right to it."),
+    LogEvent("api.request", "info", ("operation", "by", "status", "request_id", "took_ms"), "The admin API was asked."),
+    LogEvent(
+        "audit.incomplete", "error", ("operation", "request_id", "code"), "An operation's outcome is not in AUDIT."
+    ),
     LogEvent("bus.client_rebuilt", "warning", ("reason",), "nats-py gave its connection up; a new one is made."),
     LogEvent("bus.connect_failed", "warning", ("reason",), "NATS does not let us in; tried again."),
     LogEvent("bus.connected", "info", ("server",), "Connected to NATS."),
@@ -381,7 +396,7 @@ LOG_EVENTS = (
     ),
     LogEvent("worker.draining", "info", (), "Asked to stop; what is under way finishes or goes back."),
     LogEvent("worker.fsync_not_verified", "warning", ("reason",), "It synced before; monitoring does not answer now."),
-    LogEvent("worker.listening", "info", ("ops_port",), "The port for health and metrics is bound."),
+    LogEvent("worker.listening", "info", ("ops_port", "api_port"), "The port for health and metrics is bound."),
     LogEvent("worker.stopped", "info", (), "The worker ended as asked."),
     LogEvent("worker.temporal_away", "warning", ("reason",), "Temporal does not answer yet; tried again."),
 )
