@@ -55,6 +55,7 @@ class Metrics:
         self._circuit = self._tally(names.CIRCUIT_OPEN)
         self._dead_letters = self._tally(names.DEAD_LETTERS)
         self._dead_letters_open = self._tally(names.DEAD_LETTERS_OPEN)
+        self._audit_fill = self._tally(names.AUDIT_FILL)
         self._deliveries = self._tally(names.DELIVERIES)
         self._attempts = self._tally(names.ATTEMPTS)
         self._retries = self._tally(names.RETRIES)
@@ -162,6 +163,10 @@ class Metrics:
     def dead_letters_open(self, count: int) -> None:
         """Show how many cases wait for somebody."""
         self._dead_letters_open.put(count)
+
+    def audit_fill(self, part: float) -> None:
+        """Show how full the audit log is, from 0 to 1."""
+        self._audit_fill.put(part)
 
     def attempted(self, trigger: str, outcome: str) -> None:
         """Count one attempt at an action; `outcome` is delivered, transient or permanent."""
