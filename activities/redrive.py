@@ -5,9 +5,10 @@ Flow: DeadLetter → **prepare_redrive** → EventDelivery; or: DeadLetter → *
 
 import asyncio
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import activity
 
@@ -26,14 +27,30 @@ from holdfast.contracts.dead_letter import (
     RepublishInput,
 )
 from holdfast.contracts.delivery import DeliveryInput
+from holdfast.contracts.join import JoinOffer, closes_by, join_spec
 from holdfast.contracts.scheduled import ScheduledInput, nominal_time
 from holdfast.domain.actions import DeliverySpec
 from holdfast.domain.bodies import parse_json
+from holdfast.domain.deadletters import Stage
 from holdfast.domain.events import Envelope, decode_envelope, pack_body
-from holdfast.domain.matching import CompiledTrigger, Matched, Passed, Undecidable, Verdict, see
-from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput
+from holdfast.domain.joined import is_joined
+from holdfast.domain.json_scan import Path
+from holdfast.domain.matching import (
+    CompiledJoin,
+    CompiledTrigger,
+    Joined,
+    Matched,
+    Passed,
+    Seen,
+    Undecidable,
+    Verdict,
+    see,
+)
+from holdfast.errors import Defect, ErrorCode, PermanentFailure, RejectedInput
 from holdfast.settings.file import LoadedConfig
+from holdfast.temporal.starts import offer_to_join
 
+T = TypeVar("T")
 TIMEOUT = timedelta(seconds=8)  # below the attempt's 10 s, so that the reason is ours
 
 
@@ -50,7 +67,7 @@ class Redrives:
         """Decide anew. Fails for good where the event cannot be decided: the case opens again and says why."""
         with boundary():
             envelope = edited(given.record, given.body)
-            spec = await self._decide(given.record, envelope)
+            spec = await self._decide(given, envelope)
             if isinstance(spec, str):
                 return PrepareRedriveResult(reason=spec)
             delivery = DeliveryInput(
@@ -75,8 +92,9 @@ class Redrives:
                 timeout=TIMEOUT,
             )
 
-    async def _decide(self, record: DeadLetterRecord, envelope: Envelope) -> DeliverySpec | str:
+    async def _decide(self, given: PrepareRedriveInput, envelope: Envelope) -> DeliverySpec | str:
         """Return what to run; or, as text, why nothing is to be run."""
+        record = given.record
         trigger = self.loaded.triggers.get(record.trigger)
         if trigger is None:
             if record.spec is None:
@@ -84,21 +102,49 @@ class Redrives:
                     ErrorCode.NOT_FOUND, f"there is no trigger {record.trigger!r} any more, and nothing was recorded"
                 )
             return record.spec
+        if isinstance(trigger, CompiledJoin) and not is_joined(envelope):
+            return await self._offer(given, trigger, envelope)
         match await self._verdict(trigger, envelope):
             case Matched(spec):
                 return spec
+            case Joined():
+                raise Defect(ErrorCode.DEFECT, "a join was asked for what is joined already")
             case Passed(_, reason):
                 return f"trigger {record.trigger} no longer wants this event: {reason}"
             case Undecidable(code=code, reason=reason):
                 raise PermanentFailure(code, reason)
 
-    async def _verdict(self, trigger: CompiledTrigger, envelope: Envelope) -> Verdict:
+    async def _offer(self, given: PrepareRedriveInput, join: CompiledJoin, envelope: Envelope) -> str:
+        """Offer an event to its join again, under a claim of its own. Raises PermanentFailure."""
+        record, offered = given.record, []
+        for verdict in await self._look(envelope, join.needs, join.verdicts):
+            if isinstance(verdict, Undecidable):
+                raise PermanentFailure(verdict.code, verdict.reason)
+            if isinstance(verdict, Joined):
+                now = activity.info().current_attempt_scheduled_time
+                offer = JoinOffer(
+                    spec=join_spec(verdict.trigger, verdict.trigger_hash, verdict.config),
+                    name=verdict.name,
+                    key=verdict.key,
+                    envelope=envelope,
+                    sequence=record.sequence,
+                    closes_by=closes_by(verdict.config, now),
+                )
+                if record.stage is Stage.FILTER or record.id.startswith(offer.claim):
+                    again = offer.model_copy(update={"redrive": given.redrive.number})
+                    offered.append(await offer_to_join(activity.client(), again))
+        return f"it was offered to {', '.join(offered)}" if offered else f"trigger {join.name} no longer wants it"
+
+    async def _verdict(self, trigger: CompiledTrigger | CompiledJoin, envelope: Envelope) -> Verdict:
         """Decide; a body that lies elsewhere is read where an expression needs it. Raises PermanentFailure."""
-        if envelope.body_ref is None or not trigger.needs:
-            return trigger.verdict(see(envelope, None, trigger.needs))
+        return await self._look(envelope, trigger.needs, trigger.verdict)
+
+    async def _look(self, envelope: Envelope, paths: frozenset[Path], decide: Callable[[Seen], T]) -> T:
+        if envelope.body_ref is None or not paths:
+            return decide(see(envelope, None, paths))
         async with self.bus.part(Loading).room:
             body = await load_body(self.bus, envelope)
-            return await asyncio.to_thread(lambda: trigger.verdict(see(envelope, body, trigger.needs)))
+            return await asyncio.to_thread(lambda: decide(see(envelope, body, paths)))
 
     def _tick(self, record: DeadLetterRecord, body: str | None) -> tuple[ScheduledInput, Any]:
         """Return the tick as its schedule is configured now, or with the edited data."""

@@ -10,6 +10,7 @@ from activities.children import Children
 from activities.dead_letters import DeadLetters
 from activities.deliver import Deliver
 from activities.http import HttpTarget, new_client
+from activities.joins import Joins
 from activities.nats import NatsTarget
 from activities.publish import Ticks
 from activities.redrive import Redrives
@@ -32,6 +33,7 @@ def build(
     ticks = Ticks(bus, clock)
     redrives = Redrives(bus, loaded, ticks)
     children = Children(metrics, clock)
+    joins = Joins(bus, metrics)
     return [
         deliver.deliver,
         DeadLetters(bus, metrics).record_dead_letter,
@@ -41,5 +43,7 @@ def build(
         children.inspect_child,
         children.terminate_child,
         children.count_run,
+        joins.settle_join,
+        joins.catch_up,
         Announcer(bus).announce,
     ]

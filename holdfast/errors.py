@@ -49,6 +49,9 @@ class ErrorCode(StrEnum):
     # deciding
     FILTER_FAILED = "filter.failed"
     MAPPING_FAILED = "mapping.failed"
+    JOIN_INCOMPLETE = "join.incomplete"
+    JOIN_TOO_LARGE = "join.too_large"
+    JOIN_CANCELLED = "join.cancelled"
     # delivering
     TARGET_UNREACHABLE = "target.unreachable"
     TARGET_TIMEOUT = "target.timeout"

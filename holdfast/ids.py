@@ -6,6 +6,8 @@ The event id is computed in the gateway and carried; all other ids derive from i
     delivery         {trigger}/{source}/{event id}       workflow id of EventDelivery
     redrive          {delivery}:r{n}                     workflow id of the n-th redrive
     case             dead-letter/{delivery}              workflow id of DeadLetter
+    join             join/{trigger}/{key}                workflow id of Join, one run after the other
+    joined event     {delivery}/{name}                   workflow id of JoinedEvent
     CloudEvent       {its id}.{hash of source and id}    event id of an accepted CloudEvent
 
 `token` keeps the mapping injective: what is not a plain ASCII token is replaced by a marked hash, and no plain token
@@ -67,6 +69,16 @@ def delivery_id(trigger: str, source: str, event_id: str) -> str:
 def redrive_id(delivery: str, number: int) -> str:
     """Workflow id of the `number`-th redrive (from 1) of `delivery`; `:` stands in no token."""
     return f"{delivery}:r{number}"
+
+
+def join_id(trigger: str, key: str) -> str:
+    """Workflow id of the windows of one key of a join."""
+    return f"join/{token(trigger)}/{token(key)}"
+
+
+def joined_event_id(trigger: str, source: str, event_id: str, name: str) -> str:
+    """Workflow id of one event's part in a join, under one of its names: taken once, whatever comes again."""
+    return f"{delivery_id(trigger, source, event_id)}/{token(name)}"
 
 
 def case_id(dead_letter_id: str) -> str:

@@ -26,6 +26,7 @@ PASSED_THROUGH = (
     "workflows.policies",
     "workflows.records",
     "workflows.supervise",
+    "workflows.windows",
     "workflows.tell",
 )
 

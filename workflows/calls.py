@@ -6,7 +6,7 @@ A change to a command (its kind, its order, its id) breaks running workflows: gu
 import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from temporalio import workflow
 from temporalio.common import (
@@ -15,7 +15,7 @@ from temporalio.common import (
     TypedSearchAttributes,
     WorkflowIDReusePolicy,
 )
-from temporalio.exceptions import FailureError
+from temporalio.exceptions import ActivityError, FailureError, WorkflowAlreadyStartedError
 from temporalio.workflow import (
     ChildWorkflowCancellationType,
     ChildWorkflowHandle,
@@ -39,6 +39,13 @@ from holdfast.contracts.delivery import (
     InspectChildInput,
     InspectChildResult,
     TerminateChildInput,
+)
+from holdfast.contracts.join import (
+    CatchUpInput,
+    JoinedEventInput,
+    JoinInput,
+    SettleJoinInput,
+    SettleJoinResult,
 )
 from holdfast.contracts.news import Ended
 from holdfast.contracts.scheduled import PublishTickInput, ScheduledResult
@@ -197,6 +204,49 @@ async def start_redrive(given: DeliveryInput, *, workflow_id: str) -> Child:
             :200
         ],
     )
+
+
+async def claim_event(given: JoinedEventInput, *, workflow_id: str) -> bool:
+    """Take an event for a join, once and for all; False where it was taken before, by whichever run."""
+    try:
+        await workflow.start_child_workflow(
+            names.JOINED_EVENT,
+            given,
+            id=workflow_id,
+            task_queue=names.TASK_QUEUE,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            parent_close_policy=ParentClosePolicy.ABANDON,
+            cancellation_type=ChildWorkflowCancellationType.ABANDON,
+            search_attributes=attributes(
+                source=given.source, event_id=given.event_id, event_type=given.event_type, trigger=given.trigger
+            ),
+            static_summary=f"{given.event_type} from {given.source} as {given.name} of {given.trigger}"[:200],
+        )
+    except WorkflowAlreadyStartedError:
+        return False
+    return True
+
+
+async def settle_join(given: SettleJoinInput) -> SettleJoinResult:
+    """Carry out what a window came to; tried for ever, repeating it changes nothing."""
+    return await _small(names.SETTLE_JOIN, given, SettleJoinResult)
+
+
+async def catch_up(given: CatchUpInput) -> None:
+    """Wait until everything that was on the bus by a moment has been looked at; not longer than is sensible."""
+    with contextlib.suppress(ActivityError):
+        await workflow.execute_activity(
+            names.CATCH_UP,
+            given,
+            start_to_close_timeout=policies.SMALL_CALL,
+            schedule_to_close_timeout=policies.CATCH_UP_WITHIN,
+            retry_policy=policies.FOR_EVER,
+        )
+
+
+def go_on(given: JoinInput) -> NoReturn:
+    """End this run and begin the next one with what is held: the history would grow too long."""
+    workflow.continue_as_new(given)
 
 
 async def pause(wait: timedelta) -> None:

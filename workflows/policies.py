@@ -43,6 +43,11 @@ INSPECT_FIRST = timedelta(seconds=5)  # a child that is picked up at once is nev
 INSPECT_AT_MOST_EVERY = timedelta(minutes=1)
 NOT_RUNNABLE_AFTER = 5  # failed attempts at a child's first workflow task; a deployment in progress mends itself sooner
 
+CATCH_UP_WITHIN = timedelta(minutes=15)  # how long an absence waits for a dispatcher that lags; then it is concluded
+JOIN_HISTORY = 2_000  # events of a run of Join, after which it goes on as a new one; Temporal ends it at 50 Ki
+JOIN_BATCH = 50  # events taken at a time; a run may have 2,000 children pending
+JOIN_CARRIED = 1_500_000  # bytes handed to the next run; a payload ends at 2 MiB
+
 REDRIVE_ANSWER = timedelta(seconds=8)  # how long an Update waits for its redrive to be started; a CLI waits longer
 REDRIVE_NUMBERS = 50  # ids to step over where an earlier case of the same dead letter already used them
 TASK_TIMEOUT = timedelta(seconds=30)  # of a delivery's workflow task: three times the longest local attempt

@@ -2,7 +2,9 @@
 
 from workflows.dead_letter import DeadLetter
 from workflows.delivery import EventDelivery
+from workflows.join import Join
+from workflows.joined_event import JoinedEvent
 from workflows.scheduled import ScheduledEvent
 from workflows.unknown import UnknownType
 
-WORKFLOWS: list[type] = [EventDelivery, DeadLetter, ScheduledEvent, UnknownType]
+WORKFLOWS: list[type] = [EventDelivery, DeadLetter, ScheduledEvent, Join, JoinedEvent, UnknownType]

@@ -31,7 +31,10 @@ LOG_WINDOW = timedelta(minutes=2)
 
 
 class Unmatched(BaseModel):
-    """One event that no trigger wanted, by reference into EVENTS; in the stream UNMATCHED."""
+    """One event that no trigger wanted, by reference into EVENTS; in the stream UNMATCHED.
+
+    With `trigger` and `reason`: one that a join took and let go, because its window ended or had fired already.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -39,8 +42,10 @@ class Unmatched(BaseModel):
     source: str
     event_id: str
     event_type: str
-    sequence: int  # in EVENTS
+    sequence: int  # in EVENTS; 0: not known
     at: AwareDatetime
+    trigger: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

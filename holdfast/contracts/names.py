@@ -6,6 +6,8 @@ TASK_QUEUE = "holdfast"
 EVENT_DELIVERY = "EventDelivery"
 DEAD_LETTER = "DeadLetter"
 SCHEDULED_EVENT = "ScheduledEvent"
+JOIN = "Join"
+JOINED_EVENT = "JoinedEvent"
 
 # activities
 DELIVER = "deliver"
@@ -16,6 +18,8 @@ RECORD_DEAD_LETTER = "record_dead_letter"
 PREPARE_REDRIVE = "prepare_redrive"
 REPUBLISH = "republish"
 PUBLISH_TICK = "publish_tick"
+SETTLE_JOIN = "settle_join"
+CATCH_UP = "catch_up"
 ANNOUNCE = "announce"
 
 # query of a delivery
@@ -27,6 +31,11 @@ REDRIVE = "redrive"
 DISCARD = "discard"
 CASE = "case"
 
+# signal and query of a join, and what its memo holds
+OFFER = "offer"
+WINDOW = "window"
+MEMO_KEY = "holdfast-key"
+
 # search attributes, all Keyword: SQL visibility has ten Keyword slots per namespace, these take six
 SA_SOURCE = "HoldfastSource"
 SA_EVENT_ID = "HoldfastEventId"
@@ -36,6 +45,7 @@ SA_STATE = "HoldfastState"  # deliveries: retrying, dead-lettered; cases: see do
 SA_ERROR = "HoldfastError"  # the code that made the dead letter
 SEARCH_ATTRIBUTES = (SA_SOURCE, SA_EVENT_ID, SA_EVENT_TYPE, SA_TRIGGER, SA_STATE, SA_ERROR)
 
+STATE_WAITING = "waiting"  # joins: a window is open; at its end fired, ruled-out, otherwise, dropped, dead-lettered
 STATE_RETRYING = "retrying"
 STATE_DEAD_LETTERED = "dead-lettered"
 STATE_DELIVERED = "delivered"  # set only where it was retrying before: the first success costs no command

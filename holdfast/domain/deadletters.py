@@ -13,6 +13,7 @@ class Stage(StrEnum):
 
     DECODE = "decode"
     FILTER = "filter"
+    JOIN = "join"
     START = "start"
     DELIVERY = "delivery"
     SCHEDULE = "schedule"

@@ -152,6 +152,9 @@ def _declared(library: tuple[Function, ...]) -> list[Any]:
 EVENT = Language("event")
 """What triggers and sources are written in."""
 
+JOINED = Language("event", "events", "key")
+"""What the action of a join is written in: `events.paid.data…`, and `event` for all of it."""
+
 TICK = Language("tick")
 """What the payload of a schedule is written in."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from holdfast.domain import templates
 from holdfast.domain.actions import Action, HttpAction, LogAction, NatsAction, SearchAttribute, WorkflowAction
-from holdfast.domain.expressions import EVENT, Bound, Expression
+from holdfast.domain.expressions import EVENT, Bound, Expression, Language
 from holdfast.domain.json_scan import Path
 from holdfast.domain.needs import needs
 from holdfast.domain.secretrefs import is_reference
@@ -38,19 +38,24 @@ class Mapped:
 class CompiledRun:
     """One action's mappings, compiled."""
 
-    def __init__(self, run: RunConfig) -> None:
+    def __init__(self, run: RunConfig, language: Language = EVENT) -> None:
         """Compile. Raises RejectedInput `config.invalid`."""
         self._run = run
-        self._compiled = {one.place: compile_one(one) for one in mappings(run)}
+        self._compiled = {one.place: compile_one(one, language) for one in mappings(run)}
 
     @property
     def needs(self) -> frozenset[Path]:
         """What the mappings read of `event.data`; of a large body, `event` by itself takes the reference."""
-        expressions: list[str] = []
+        return needs(source for source in self.expressions if source.strip() != _EVENT)
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """The text of every expression."""
+        found: list[str] = []
         for one in self._compiled.values():
             parts = one.parts if isinstance(one, Template) else (one,)
-            expressions += [part.source for part in parts if isinstance(part, Expression)]
-        return needs(source for source in expressions if source.strip() != _EVENT)
+            found += [part.source for part in parts if isinstance(part, Expression)]
+        return tuple(found)
 
     def action(self, bound: Bound, plain: Any = None) -> Action:
         """Resolve the action for one bound event. Raises MappingError.
@@ -140,20 +145,20 @@ def mappings(run: RunConfig) -> Iterator[Mapped]:  # noqa: C901 - one step per f
             yield Mapped(("search_attributes", name), "value", attribute.value)
 
 
-def compile_one(mapped: Mapped) -> Expression | Template:
+def compile_one(mapped: Mapped, language: Language = EVENT) -> Expression | Template:
     """Compile one mapping and check what can be known of its type. Raises RejectedInput `config.invalid`."""
     match mapped.kind:
         case "cel":
-            return EVENT.compile(mapped.source)
+            return language.compile(mapped.source)
         case "url":
-            return templates.parse_url(mapped.source)
+            return templates.parse_url(mapped.source, language)
         case "subject":
-            return templates.parse_subject(mapped.source)
+            return templates.parse_subject(mapped.source, language)
         case "value":
-            return templates.parse(mapped.source)
+            return templates.parse(mapped.source, language)
         case "header" if not _HEADER.fullmatch(str(mapped.place[-1])):
             raise RejectedInput(ErrorCode.CONFIG_INVALID, "is no name of a header")
-    template = templates.parse_text(mapped.source)
+    template = templates.parse_text(mapped.source, language)
     if mapped.kind == "header" and re.search(r"[\x00-\x1f\x7f]", template.literal()):
         raise RejectedInput(ErrorCode.CONFIG_INVALID, "a header has no line breaks or control characters")
     if mapped.kind == "id" and ("/" in template.literal() or template.is_literal):

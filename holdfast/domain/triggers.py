@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from holdfast.domain.join_config import JoinPart, ResetAt, check_condition, check_names
 from holdfast.domain.patterns import compile_pattern
 from holdfast.domain.quantities import Duration
 from holdfast.domain.retry import RetryPolicy
@@ -12,6 +13,10 @@ from holdfast.domain.windows import WindowConfig
 from holdfast.errors import RejectedInput
 
 _ONLY_WORKFLOW = frozenset({"task_queue", "args", "timeout", "start_within", "id", "search_attributes"})
+
+_ONLY_JOIN = frozenset(
+    {"condition", "within", "reset", "at_most", "reset_at", "late", "at_end", "otherwise"},
+)
 
 
 class HttpRun(BaseModel):
@@ -172,8 +177,9 @@ class TriggerConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     on: tuple[str, ...] = Field(
-        min_length=1,
-        description="A source or a schedule, a pattern with `*` and `?` such as `team-*`, or a list of them.",
+        default=(),
+        description="A source or a schedule, a pattern with `*` and `?` such as `team-*`, or a list of them. Required,"
+        " except with `join`, whose names each have their own.",
     )
     match: dict[str, Any] | None = Field(
         default=None,
@@ -190,11 +196,59 @@ class TriggerConfig(BaseModel):
         default=None,
         description="CEL over `event`. An absent field makes it false; any other error is a dead letter.",
     )
+    join: dict[str, JoinPart] | None = Field(
+        default=None,
+        description="Several events that belong together, by name, each with its own source, filter and key. The other"
+        " fields from here to `otherwise` are only for a join. Mappings of `run` say `events.NAME.data…` and `key`.",
+    )
+    condition: str | None = Field(
+        default=None,
+        description="Names of the join with `&&`, `||`, `!` and parentheses: `paid && !shipped`. Default: all of them."
+        " Without `!` it fires as soon as it is true; with it, once nothing can change it, or at the window's end.",
+    )
+    within: Duration = Field(
+        default=timedelta(hours=1),
+        description="How long a window is open, from its first event. At most 366d.",
+    )
+    reset: Literal["first", "each"] = Field(
+        default="first",
+        description="What `within` is counted from: the first event of the window, or each one anew.",
+    )
+    at_most: Duration | None = Field(
+        default=None,
+        description="With `reset: each`: the longest a window may be open in all. Default: ten times `within`.",
+    )
+    reset_at: tuple[ResetAt, ...] = Field(
+        default=(),
+        description="Moments at which every open window ends, whatever is left of it: `{cron, timezone}` or a list.",
+    )
+    late: Literal["new_window", "record"] = Field(
+        default="new_window",
+        description="What becomes of an event after its window has fired: it opens another one at once; or, until the"
+        " window's time is over, it is only recorded, in the stream UNMATCHED.",
+    )
+    at_end: Literal["dead_letter", "drop", "run"] = Field(
+        default="dead_letter",
+        description="When the window ends without what the condition needs: a dead letter with what came; a record per"
+        " event in UNMATCHED; or run `otherwise`.",
+    )
+    otherwise: RunConfig | None = Field(default=None, description="With `at_end: run`: what to do then.")
     run: RunConfig = Field(description="What to do with the event.")
     retry: RetryPolicy = Field(default=RetryPolicy(), description="How often and how long to try.")
     dead_letter: DeadLetterConfig = Field(default=DeadLetterConfig(), description="What happens when trying has ended.")
 
-    @field_validator("on", "during", mode="before")
+    @model_validator(mode="before")
+    @classmethod
+    def _on_of_join(cls, value: Any) -> Any:
+        """A join listens to what its names listen to."""
+        parts = value.get("join") if isinstance(value, dict) else None
+        if not isinstance(parts, dict) or "on" in value:
+            return value
+        named = (part.on if isinstance(part, JoinPart) else dict(part).get("on", ()) for part in parts.values() if part)
+        sources = (one for on in named for one in ((on,) if isinstance(on, str) else on or ()))
+        return {**value, "on": tuple(dict.fromkeys(map(str, sources)))}
+
+    @field_validator("on", "during", "reset_at", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str | dict) else value
@@ -205,6 +259,34 @@ class TriggerConfig(BaseModel):
         if any(set(name) & set("[]") for name in value):
             raise ValueError("a pattern has only * and ?")
         return value
+
+    @field_validator("join")
+    @classmethod
+    def _names(cls, value: dict[str, JoinPart] | None) -> dict[str, JoinPart] | None:
+        return value if value is None else check_names(value)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "TriggerConfig":
+        if self.join is None:
+            stray = sorted(_ONLY_JOIN & self.model_fields_set)
+            if stray:
+                raise ValueError(f"{', '.join(stray)}: only for a trigger with `join`")
+            if not self.on:
+                raise ValueError("`on` is required: the source whose events it takes; or `join`, for several together")
+            return self
+        stray = sorted({"match", "during", "when"} & self.model_fields_set)
+        if stray:
+            raise ValueError(f"{', '.join(stray)}: with `join` each name has its own")
+        if set(self.on) != {one for part in self.join.values() for one in part.on}:
+            raise ValueError("`on`: with `join` each name has its own")
+        check_condition(self.condition, frozenset(self.join))
+        if not timedelta(seconds=1) <= self.within <= timedelta(days=366):
+            raise ValueError("within: must be at least 1s and at most 366d")
+        if self.at_most is not None and (self.reset != "each" or self.at_most < self.within):
+            raise ValueError("at_most: only with `reset: each`, and not shorter than within")
+        if (self.at_end == "run") != (self.otherwise is not None):
+            raise ValueError("`at_end: run` and `otherwise` need each other")
+        return self
 
     @field_validator("match")
     @classmethod

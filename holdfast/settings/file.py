@@ -13,7 +13,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from holdfast.domain.access import ApiConfig
-from holdfast.domain.expressions import EVENT, TICK
+from holdfast.domain.expressions import EVENT, JOINED, TICK
 from holdfast.domain.intake import GatewayConfig
 from holdfast.domain.mapping import compile_one, mappings
 from holdfast.domain.matching import CompiledTriggers
@@ -228,17 +228,24 @@ def _trigger_checks(tree: CommentedMap) -> Iterator[_Finding]:
     names = [*_section(tree, "sources"), *_section(tree, "schedules")]
     for name, entry in _section(tree, "triggers").items():
         fields = entry if isinstance(entry, dict) else {}
-        on, when = fields.get("on"), fields.get("when")
-        for source in on if isinstance(on, list) else [on]:
-            if isinstance(source, str) and not fnmatch.filter(names, source):
-                none = "no source or schedule matches" if set(source) & set("*?") else "there is no source or schedule"
-                yield (
-                    ("triggers", name, "on"),
-                    f"{none} {source!r}",
-                    _did_you_mean(source, names),
-                )
-        if isinstance(when, str):
-            yield from _compiles(EVENT, when, ("triggers", name, "when"), {"BOOL", "DYN"})
+        yield from _filter_checks(fields, ("triggers", name), names)
+        parts = fields.get("join")
+        for part, inner in parts.items() if isinstance(parts, dict) else ():
+            if isinstance(inner, dict):
+                yield from _filter_checks(inner, ("triggers", name, "join", str(part)), names)
+
+
+def _filter_checks(fields: dict[str, Any], place: tuple[str, ...], names: list[str]) -> Iterator[_Finding]:
+    """Check one filter: that of a trigger, or that of one name of a join."""
+    on, when, key = fields.get("on"), fields.get("when"), fields.get("key")
+    for source in on if isinstance(on, list) else [on]:
+        if isinstance(source, str) and not fnmatch.filter(names, source):
+            none = "no source or schedule matches" if set(source) & set("*?") else "there is no source or schedule"
+            yield (*place, "on"), f"{none} {source!r}", _did_you_mean(source, names)
+    if isinstance(when, str):
+        yield from _compiles(EVENT, when, (*place, "when"), {"BOOL", "DYN"})
+    if "join" in place and isinstance(key, str):
+        yield from _compiles(EVENT, key, (*place, "key"), {"BOOL", "DYN", "STRING", "INT", "UINT", "DOUBLE"}, _KEY)
 
 
 def _routes(config: HoldfastConfig) -> Iterator[_Finding]:
@@ -257,18 +264,28 @@ def _expressions(config: HoldfastConfig) -> Iterator[_Finding]:
             if text is not None:
                 yield from _compiles(EVENT, text, ("sources", name, "event", field))
     for name, trigger in config.triggers.items():
-        for mapped in mappings(trigger.run):
-            try:
-                compile_one(mapped)
-            except RejectedInput as error:
-                yield ("triggers", name, "run", *mapped.place), error.message, ""
+        language = EVENT if trigger.join is None else JOINED
+        for field, run in (("run", trigger.run), ("otherwise", trigger.otherwise)):
+            for mapped in mappings(run) if run is not None else ():
+                try:
+                    compile_one(mapped, language)
+                except RejectedInput as error:
+                    yield ("triggers", name, field, *mapped.place), error.message, ""
     for name, schedule in config.schedules.items():
         if schedule.event.data is not None:
             yield from _compiles(TICK, schedule.event.data, ("schedules", name, "event", "data"))
 
 
+_BOOLEAN = ("it must be true or false", "compare it with something")
+_KEY = ("it must be text or a number", "name the field that the events have in common")
+
+
 def _compiles(
-    language: Any, text: str, path: tuple[int | str, ...], allowed: set[str] | None = None
+    language: Any,
+    text: str,
+    path: tuple[int | str, ...],
+    allowed: set[str] | None = None,
+    wanted: tuple[str, str] = _BOOLEAN,
 ) -> Iterator[_Finding]:
     try:
         returns = language.compile(text).returns
@@ -276,4 +293,4 @@ def _compiles(
         yield path, error.message, ""
         return
     if allowed is not None and returns not in allowed:
-        yield path, f"is {returns.lower()}, it must be true or false", "compare it with something"
+        yield path, f"is {returns.lower()}, {wanted[0]}", wanted[1]

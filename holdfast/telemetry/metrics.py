@@ -51,6 +51,7 @@ class Metrics:
         self._dead_letters = self._tally(names.DEAD_LETTERS)
         self._dead_letters_open = self._tally(names.DEAD_LETTERS_OPEN)
         self._deliveries = self._tally(names.DELIVERIES)
+        self._joins = self._tally(names.JOINS)
         self._attempts = self._tally(names.ATTEMPTS)
         self._retries = self._tally(names.RETRIES)
         self._spool_events = self._tally(names.SPOOL_EVENTS)
@@ -137,6 +138,10 @@ class Metrics:
     def dead_letters_open(self, count: int) -> None:
         """Show how many cases wait for somebody."""
         self._dead_letters_open.put(count)
+
+    def joined(self, trigger: str, outcome: str) -> None:
+        """Count a window that ended, or an event that came late to one."""
+        self._joins.add(trigger, outcome)
 
     def attempted(self, trigger: str, outcome: str) -> None:
         """Count one attempt at an action; `outcome` is delivered, transient or permanent."""

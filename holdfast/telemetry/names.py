@@ -169,6 +169,13 @@ DELIVERIES = MetricName(
     ("trigger", "outcome"),
     "Deliveries that ended: delivered or dead_lettered.",
 )
+JOINS = MetricName(
+    "holdfast.joins",
+    "counter",
+    "{window}",
+    ("trigger", "outcome"),
+    "Windows of joins that ended, by outcome: fired, ruled-out, otherwise, dropped, dead-lettered; and late events.",
+)
 ATTEMPTS = MetricName(
     "holdfast.delivery.attempts",
     "counter",
@@ -214,6 +221,7 @@ METRICS = (
     DEAD_LETTERS,
     DEAD_LETTERS_OPEN,
     DELIVERIES,
+    JOINS,
     ATTEMPTS,
     RETRIES,
     END_TO_END,
