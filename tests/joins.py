@@ -39,7 +39,7 @@ async def unmatched(bus: Bus) -> list[Unmatched]:
     """Read every record in UNMATCHED."""
     info = await bus.jetstream.stream_info(UNMATCHED)
     found = []
-    for sequence in range(info.state.first_seq, info.state.last_seq + 1):
+    for sequence in range(max(info.state.first_seq, 1), info.state.last_seq + 1):
         message = await bus.jetstream.get_msg(UNMATCHED, sequence)
         found.append(Unmatched.model_validate_json(message.data or b""))
     return found
