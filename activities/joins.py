@@ -114,6 +114,7 @@ class Joins:
             action=action,
             retry=spec.retry,
             dead_letter=spec.dead_letter,
+            key=given.key if spec.dead_letter.resolve_on_newer else None,
         )
         delivery = DeliveryInput(envelope=joined, spec=decided)
         if len(joined.body) > MAX_JOINED or len(delivery.model_dump_json(exclude_none=True)) > MAX_DELIVERY:
@@ -158,6 +159,8 @@ class Joins:
             event_type=joined.type,
             trigger=given.spec.trigger,
             envelope=joined,
+            policy=given.spec.dead_letter,
+            trigger_hash=given.spec.trigger_hash,
             workflow_id=given.workflow_id,
             run_id=given.run_id,
             traceparent=joined.traceparent,
@@ -180,6 +183,8 @@ class Joins:
             event_type=envelope.type,
             trigger=given.spec.trigger,
             envelope=envelope,
+            policy=given.spec.dead_letter,
+            trigger_hash=given.spec.trigger_hash,
             workflow_id=given.workflow_id,
             run_id=given.run_id,
             sequence=event.sequence,

@@ -31,6 +31,9 @@ class ErrorCode(StrEnum):
     CONFIG_INVALID = "config.invalid"
     INPUT_INVALID = "input.invalid"
     CASE_ILLEGAL_MOVE = "case.illegal_move"
+    CASE_CLOSED = "case.closed"
+    CASE_REDRIVING = "case.redriving"
+    CASE_REFUSED = "case.refused"
     NOT_FOUND = "not_found"
     ACCESS_UNAUTHENTICATED = "access.unauthenticated"
     ACCESS_FORBIDDEN = "access.forbidden"
@@ -52,6 +55,11 @@ class ErrorCode(StrEnum):
     JOIN_INCOMPLETE = "join.incomplete"
     JOIN_TOO_LARGE = "join.too_large"
     JOIN_CANCELLED = "join.cancelled"
+    # ticking
+    SCHEDULE_MISSED = "schedule.missed"
+    SCHEDULE_SKIPPED = "schedule.skipped"
+    SCHEDULE_LOST = "schedule.lost"
+    SCHEDULE_STOPPED = "schedule.stopped"
     # delivering
     TARGET_UNREACHABLE = "target.unreachable"
     TARGET_TIMEOUT = "target.timeout"

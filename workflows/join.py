@@ -31,7 +31,7 @@ from holdfast.domain.joins import (
     step,
 )
 from holdfast.errors import ErrorCode
-from workflows import calls, narrate, policies, records
+from workflows import calls, calls_join, narrate, policies, records
 from workflows.escalate import dead_letter, facts
 from workflows.inputs import NOTHING, Unreadable, read
 from workflows.outcomes import is_cancellation
@@ -106,7 +106,7 @@ class Join:
                 await calls.until(lambda: bool(state.inbox), within=left)
                 continue
             if state.window.standing is Standing.WAITING:
-                await calls.catch_up(CatchUpInput(until=state.window.ends_at))
+                await calls_join.catch_up(CatchUpInput(until=state.window.ends_at))
             if not state.inbox:
                 self._apply(Passed(facts().at))
 
@@ -155,7 +155,7 @@ class Join:
 
     async def _settle(self, order: Order, gave_up: str = "") -> None:
         given = settlement(self._state, order, gave_up=gave_up)
-        done = await calls.settle_join(given)
+        done = await calls_join.settle_join(given)
         outcome = order[1]
         if not isinstance(outcome, Fire | RuledOut | Incomplete):
             return

@@ -1,10 +1,23 @@
 """Every workflow that a Holdfast worker runs; the worker and the replayer take this list."""
 
+from workflows.case_watch import CaseWatch
 from workflows.dead_letter import DeadLetter
 from workflows.delivery import EventDelivery
+from workflows.escalation import Escalation
 from workflows.join import Join
 from workflows.joined_event import JoinedEvent
+from workflows.schedule_watch import ScheduleWatch
 from workflows.scheduled import ScheduledEvent
 from workflows.unknown import UnknownType
 
-WORKFLOWS: list[type] = [EventDelivery, DeadLetter, ScheduledEvent, Join, JoinedEvent, UnknownType]
+WORKFLOWS: list[type] = [
+    EventDelivery,
+    DeadLetter,
+    ScheduledEvent,
+    Join,
+    JoinedEvent,
+    CaseWatch,
+    ScheduleWatch,
+    Escalation,
+    UnknownType,
+]

@@ -32,7 +32,7 @@ from holdfast.domain.joins import (
     Window,
     missing,
 )
-from workflows import calls, policies, records
+from workflows import calls, calls_join, policies, records
 from workflows.escalate import facts
 from workflows.inputs import Unreadable
 from workflows.records import RunFacts
@@ -165,7 +165,7 @@ async def claim(workflow_id: str, offer: JoinOffer | Unreadable, number: int) ->
         event_type=event.type,
         join=workflow_id,
     )
-    return await calls.claim_event(given, workflow_id=offer.claim)
+    return await calls_join.claim_event(given, workflow_id=offer.claim)
 
 
 def arrival(offer: JoinOffer, now: datetime) -> Arrival:

@@ -156,7 +156,10 @@ JOINED = Language("event", "events", "key")
 """What the action of a join is written in: `events.paid.data…`, and `event` for all of it."""
 
 TICK = Language("tick")
-"""What the payload of a schedule is written in."""
+"""What the payload and the `when` of a schedule are written in."""
+
+TICKS = Language("ticks")
+"""What the `stop_when` of a schedule is written in."""
 
 
 def to_cel(value: Any) -> Any:

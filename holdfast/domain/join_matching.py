@@ -106,6 +106,7 @@ class CompiledJoin:
                 action=action,
                 retry=self.config.retry,
                 dead_letter=self.config.dead_letter,
+                key=seen.envelope.subject if self.config.dead_letter.resolve_on_newer else None,
             )
         )
 
@@ -118,7 +119,7 @@ class CompiledJoin:
         return answer
 
     def _undecidable(self, code: ErrorCode, reason: str) -> Undecidable:
-        return Undecidable(self.name, self.hash, code, reason)
+        return Undecidable(self.name, self.hash, code, reason, self.config.dead_letter)
 
 
 def key_text(value: Any) -> str:

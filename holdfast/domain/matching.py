@@ -55,6 +55,8 @@ class CompiledTrigger:
 
     def map(self, seen: Seen) -> Matched | Undecidable:
         """Resolve the action for one bound event, without asking the filter."""
+        if self._run.needs and seen.trouble is not None:
+            return self._undecidable(seen.trouble.code, seen.trouble.message)
         try:
             action = self._run.action(seen.bound, seen.plain)
         except MappingError as error:
@@ -66,11 +68,12 @@ class CompiledTrigger:
                 action=action,
                 retry=self.config.retry,
                 dead_letter=self.config.dead_letter,
+                key=seen.envelope.subject if self.config.dead_letter.resolve_on_newer else None,
             )
         )
 
     def _undecidable(self, code: ErrorCode, reason: str) -> Undecidable:
-        return Undecidable(self.name, self.hash, code, reason)
+        return Undecidable(self.name, self.hash, code, reason, self.config.dead_letter)
 
 
 class CompiledTriggers:

@@ -12,7 +12,7 @@ from holdfast.domain.events import Data, Envelope
 from holdfast.domain.expressions import EVENT, Bound
 from holdfast.domain.json_scan import Path
 from holdfast.domain.large_bodies import data_of
-from holdfast.domain.triggers import TriggerConfig
+from holdfast.domain.triggers import DeadLetterConfig, TriggerConfig
 from holdfast.errors import ErrorCode, PermanentFailure
 
 
@@ -39,6 +39,7 @@ class Undecidable:
     trigger_hash: str
     code: ErrorCode
     reason: str
+    dead_letter: DeadLetterConfig
     stage: Stage = Stage.FILTER
 
 

@@ -36,7 +36,8 @@ async def _view(stack: Stack) -> JoinView:
         return bool((await join(stack.client).query(names.WINDOW, result_type=JoinView)).came)
 
     await assert_eventually(there)
-    return await join(stack.client).query(names.WINDOW, result_type=JoinView)
+    view: JoinView = await join(stack.client).query(names.WINDOW, result_type=JoinView)
+    return view
 
 
 def _open_for(window: dict[str, Any]) -> timedelta:
