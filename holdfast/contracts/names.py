@@ -76,6 +76,7 @@ SEARCH_ATTRIBUTES = (
 )
 
 STATE_WAITING = "waiting"  # joins: a window is open; at its end fired, ruled-out, otherwise, dropped, dead-lettered
+STATE_JOINED = "joined"  # an event that a join holds, or held: the join says what came of it
 STATE_RETRYING = "retrying"
 STATE_DEAD_LETTERED = "dead-lettered"
 STATE_DELIVERED = "delivered"  # set only where it was retrying before: the first success costs no command

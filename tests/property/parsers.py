@@ -16,6 +16,8 @@ from holdfast.domain import (
     bodies,
     captured,
     cloudevents,
+    conditions,
+    cron,
     events,
     paths,
     quantities,
@@ -206,6 +208,29 @@ PARSERS: dict[str, Parser] = {
         ),
         (ValidationError,),
     ),
+    "condition of a join": Parser(
+        ("holdfast.domain.conditions",),
+        conditions.parse,
+        text | st.text("ab&|!() ", max_size=60) | st.just("(" * 2_000) | st.just("!" * 2_000),
+    ),
+    "cron": Parser(
+        ("holdfast.domain.cron",),
+        cron.parse_cron,
+        text | st.text("0123456789*/,-? monja", max_size=30) | st.just("* * * * " + "9" * 5_000),
+        (ValueError,),
+    ),
+    "join": Parser(
+        ("holdfast.domain.join_config", "holdfast.domain.triggers"),
+        triggers.TriggerConfig.model_validate,
+        st.fixed_dictionaries(
+            {"run": st.just({"log": {}})},
+            optional={
+                **dict.fromkeys(("condition", "within", "reset", "reset_at", "at_end", "on", "at_most"), scalars),
+                "join": st.dictionaries(st.sampled_from("ab"), st.just({"on": "x", "key": "event.id"}) | scalars),
+            },
+        ),
+        (ValidationError,),
+    ),
     "expression": Parser(
         ("holdfast.domain.expressions",),
         evaluated,
@@ -286,6 +311,7 @@ PARSERS: dict[str, Parser] = {
 }
 
 EXCUSED = {
+    "activities.joins": "reads the action of a trigger that the configuration has accepted",
     "activities.stops": "reads the memo that `schedules apply` wrote",
     "holdfast.cli.schedule_page": "shows zones that the configuration, or Temporal, has accepted",
     "holdfast.domain.casebook": "reads what the run before it packed",

@@ -37,7 +37,8 @@ from holdfast.domain.retry import RetryPolicy
 from holdfast.domain.triggers import AutoRedrive, DeadLetterConfig
 from holdfast.embedded.sink import Reply
 from holdfast.temporal import escalations
-from tests import buses, durable, servers
+from holdfast.temporal.starts import offer_to_join
+from tests import buses, durable, joins, servers
 from tests.conftest import assert_eventually
 from tests.durable import RECEIVED, Stack, delivery
 
@@ -210,7 +211,39 @@ def _group(*changes: Change, renew_after: int = 2_000) -> Scenario:
     return play
 
 
+def _join(*names_of: str, **more: Any) -> Scenario:
+    async def play(stack: Stack, workflow_id: str) -> None:
+        of = joins.spec(joins.BOTH | {"within": "1s"} | more, trigger=workflow_id)
+        for name in names_of:
+            await offer_to_join(stack.client, joins.offer(of, name, f"{workflow_id}-{name}"))
+        with contextlib.suppress(WorkflowFailureError):
+            await joins.join(stack.client, trigger=workflow_id).result()
+
+    return play
+
+
 SCENARIOS: dict[str, Scenario] = {
+    "join-fired": _join("paid", "shipped", within="1h"),
+    "join-absence": _join("paid", condition="paid && !shipped"),
+    "join-ruled-out": _join("shipped", condition="paid && !shipped"),
+    "join-repeated": _join("paid", "paid", "shipped", within="1h"),
+    "join-dead-lettered": _join("paid"),
+    "join-dropped": _join("paid", at_end="drop"),
+    "join-late-recorded": _join("paid", "shipped", "paid", late="record"),
+    "join-unreadable": _input(names.JOIN, 7),
+    "joined-event": _input(
+        names.JOINED_EVENT,
+        {
+            "trigger": "chase",
+            "name": "paid",
+            "key": "o-1",
+            "source": "shop",
+            "event_id": "p-1",
+            "event_type": "order.paid",
+            "join": "join/chase/o-1",
+        },
+    ),
+    "joined-event-unreadable": _input(names.JOINED_EVENT, 7),
     "delivery-delivered-at-once": _http(200),
     "delivery-delivered-after-retries": _http(503, 503, 200),
     "delivery-dead-lettered-exhausted": _http(503, 503, 503),
@@ -275,6 +308,8 @@ async def _record(stack: Stack, client: Client, name: str) -> None:
         return
     await SCENARIOS[name](stack, name)
     workflow_id = ids.case_id(name) if name.startswith("case-") and name != "case-unreadable" else name
+    if name.startswith("join-") and name != "join-unreadable":
+        workflow_id = ids.join_id(name, "o-1")
     described = await client.get_workflow_handle(workflow_id).describe()
     first = described.raw_description.workflow_execution_info.first_run_id
     history = await client.get_workflow_handle(workflow_id, run_id=first).fetch_history()
