@@ -21,6 +21,17 @@ class Redrive(BaseModel):
     number: int  # from 1
 
 
+class Replayed(BaseModel):
+    """Lineage of a delivery that was made anew from the stream."""
+
+    model_config = _FROZEN
+
+    of: str  # workflow id that the delivery has when it comes by itself
+    operation: str  # workflow id of the Replay
+    by: str
+    again: str = ""  # the operation's name, where it repeats what was delivered or replayed before
+
+
 class DeliveryInput(BaseModel):
     """Input of `EventDelivery`. It arrives raw and is validated inside the workflow, where failing is an outcome."""
 
@@ -31,6 +42,7 @@ class DeliveryInput(BaseModel):
     spec: DeliverySpec
     sequence: int | None = None  # position in the EVENTS stream
     redrive: Redrive | None = None
+    replay: Replayed | None = None
     awaited_until: AwareDatetime | None = None  # until then a gateway waits to be told the outcome
 
 

@@ -22,6 +22,7 @@ from holdfast.domain.notifiers import NotifierConfig
 from holdfast.domain.schedules import ScheduleConfig
 from holdfast.domain.sources import SourceConfig
 from holdfast.domain.streams import BusConfig
+from holdfast.domain.sweeping import SweeperConfig
 from holdfast.domain.triggers import TriggerConfig
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.ids import NAME
@@ -46,6 +47,7 @@ class HoldfastConfig(BaseModel):
     notifiers: dict[str, NotifierConfig] = Field(default_factory=dict, description="How people are told, by name.")
     gateway: GatewayConfig = Field(default=GatewayConfig(), description="How webhooks are taken in.")
     bus: BusConfig = Field(default=BusConfig(), description="NATS JetStream.")
+    sweeper: SweeperConfig = Field(default=SweeperConfig(), description="Finding what fell through.")
     api: ApiConfig = Field(default=ApiConfig(), description="Who may ask over HTTP.")
 
 
@@ -90,11 +92,13 @@ class LoadedConfig:
     file: Path
     config: HoldfastConfig
     triggers: CompiledTriggers
+    text: str = ""  # of the file; secrets are only ever referred to in it
 
 
 def load_config(file: Path) -> LoadedConfig:
     """Read and check `file`. Raises ConfigError with everything that is wrong."""
-    tree = _parse(file)
+    text = _read(file)
+    tree = _parse(file, text)
     config, problems = _validate(tree)
     problems += [
         ConfigProblem(".".join(map(str, path)), message, _line(tree, path), hint)
@@ -102,7 +106,7 @@ def load_config(file: Path) -> LoadedConfig:
     ]
     if problems:
         raise ConfigError(file, problems)
-    return LoadedConfig(file, config, CompiledTriggers(config.triggers))
+    return LoadedConfig(file, config, CompiledTriggers(config.triggers), text)
 
 
 def _validate(tree: CommentedMap) -> tuple[HoldfastConfig, list[ConfigProblem]]:
@@ -132,16 +136,19 @@ def _section(tree: Any, section: str) -> dict[str, Any]:
     return entries if isinstance(entries, dict) else {}
 
 
-def _parse(file: Path) -> CommentedMap:
+def _read(file: Path) -> str:
     try:
         if file.stat().st_size > MAX_FILE:
             raise ConfigError(file, [ConfigProblem("", f"is larger than {MAX_FILE} bytes")])
-        text = file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         hint = "name another with --config, or start from examples/holdfast.yaml"
         raise ConfigError(file, [ConfigProblem("", "there is no such file", 0, hint)]) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(file, [ConfigProblem("", f"cannot be read: {type(error).__name__}")]) from error
+
+
+def _parse(file: Path, text: str) -> CommentedMap:
     try:
         tree = YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
@@ -239,6 +246,14 @@ def _cross_checks(config: HoldfastConfig) -> Iterator[_Finding]:
             yield ("api", "tokens", name), "not a name", "use a-z, 0-9, - and _, at most 63 characters"
     for name in config.schedules.keys() & config.sources.keys():
         yield ("schedules", name), "a source has the same name", "their events could not be told apart"
+    streams = list(config.bus.streams.of_events)
+    for name, source in config.sources.items():
+        if source.stream not in streams:
+            yield (
+                ("sources", name, "stream"),
+                f"there is no stream of events {source.stream!r}",
+                (f"{_did_you_mean(source.stream, streams)}; declare it under bus.streams"),
+            )
     yield from _notified(config)
     yield from _routes(config)
     yield from _expressions(config)

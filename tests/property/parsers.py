@@ -286,10 +286,15 @@ PARSERS: dict[str, Parser] = {
 }
 
 EXCUSED = {
+    "activities.slices": "reads its own heartbeat, and begins anew where it cannot",
+    "activities.custody": "reads the records of UNMATCHED as holdfast.bus.lookup does",
+    "holdfast.cli.backtest": "reads an operator's --since, and events as the dispatcher does; both catch what is wrong",
     "activities.stops": "reads the memo that `schedules apply` wrote",
     "holdfast.cli.schedule_page": "shows zones that the configuration, or Temporal, has accepted",
     "holdfast.domain.casebook": "reads what the run before it packed",
     "holdfast.domain.occurrences": "its only zone is UTC",
+    "holdfast.temporal.ended_runs": "reads what Temporal says of a schedule's run, and the sweep catches",
+    "holdfast.temporal.run_list": "reads search attributes, which Temporal has typed",
     "holdfast.temporal.missed_ticks": "reads what the run before it packed",
     "holdfast.temporal.specs": "reads schedules that Temporal has accepted",
     "workers.body_janitor": "reads dead letters as holdfast.bus.lookup does, and base64 that it catches",
