@@ -4,7 +4,7 @@ Flow: EventDelivery → **deliver** → http | nats | log. Attempts are numbered
 along in heartbeat details between attempts, and in the failure at the end.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from temporalio import activity
@@ -15,7 +15,7 @@ from activities.http import HttpTarget
 from activities.nats import NatsTarget
 from activities.target import Receipt, Shipment
 from holdfast.bus.connect import Bus
-from holdfast.bus.objects import chunks_of
+from holdfast.bus.objects import Loading, chunks_of, load_body
 from holdfast.clock import Clock
 from holdfast.contracts import names
 from holdfast.contracts.attempts import append, failed, lost, read_log
@@ -69,6 +69,8 @@ class Deliver:
             chunks = chunks_of(self.bus, event) if event.body_ref is not None and self.bus is not None else None
             shipment = Shipment(given.delivery, event, current.traceparent, current.tracestate, chunks)
             match given.spec.action:
+                case HttpAction() as action if action.needs_whole_body and event.body_ref is not None:
+                    return await self._send_whole(action, shipment)
                 case HttpAction() as action:
                     return await self.http.send(action, shipment)
                 case NatsAction() as action:
@@ -77,6 +79,14 @@ class Deliver:
                     return log_target.write(action, shipment)
                 case _:
                     raise Defect(ErrorCode.DEFECT, f"no activity carries out the action {given.spec.action.kind}")
+
+    async def _send_whole(self, action: HttpAction, shipment: Shipment) -> Receipt:
+        """Send a body that lies elsewhere, read as a whole first; few at a time, for they are large."""
+        if self.bus is None:
+            raise Defect(ErrorCode.DEFECT, "the body lies elsewhere, and there is no bus to read it from")
+        async with self.bus.part(Loading).room:
+            body = await load_body(self.bus, shipment.event)
+            return await self.http.send(action, replace(shipment, body=body, chunks=None))
 
     def _failed(self, given: DeliverInput, number: int, error: HoldfastError) -> Exception:
         """Count a failed attempt, keep it for the next one, and say how long to wait."""

@@ -54,6 +54,7 @@ class ErrorCode(StrEnum):
     TARGET_REFUSED = "target.refused"
     TARGET_FAILED = "target.failed"
     TARGET_MISCONFIGURED = "target.misconfigured"
+    TARGET_FORBIDDEN = "target.forbidden"
     BODY_MISSING = "body.missing"
     BODY_DAMAGED = "body.damaged"
     WORKFLOW_FAILED = "workflow.failed"

@@ -126,7 +126,8 @@ class WorkerProcess:
         yours = {
             name: attribute.type
             for trigger in loaded.config.triggers.values()
-            for name, attribute in trigger.run.search_attributes.items()
+            for action in trigger.run.all_actions
+            for name, attribute in action.search_attributes.items()
         }
         gate = self.gate = Gate(lambda: ensure_namespace(client, retention, yours), metrics)
         dispatcher = Dispatcher(self.bus, client, loaded.triggers, gate, metrics)

@@ -12,13 +12,15 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from holdfast.domain.expressions import EVENT, TICK
+from holdfast.domain.expressions import EVENT, TICK, Expression
 from holdfast.domain.intake import GatewayConfig
 from holdfast.domain.mapping import compile_one, mappings
 from holdfast.domain.matching import CompiledTriggers
+from holdfast.domain.runs import HttpRun
 from holdfast.domain.schedules import ScheduleConfig
 from holdfast.domain.sources import SourceConfig
 from holdfast.domain.streams import BusConfig
+from holdfast.domain.templates import Template
 from holdfast.domain.triggers import TriggerConfig
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.ids import NAME
@@ -251,15 +253,38 @@ def _expressions(config: HoldfastConfig) -> Iterator[_Finding]:
             text = getattr(source.event, field)
             if text is not None:
                 yield from _compiles(EVENT, text, ("sources", name, "event", field))
-    for name, trigger in config.triggers.items():
-        for mapped in mappings(trigger.run):
-            try:
-                compile_one(mapped)
-            except RejectedInput as error:
-                yield ("triggers", name, "run", *mapped.place), error.message, ""
+    yield from _mappings(config)
     for name, schedule in config.schedules.items():
         if schedule.event.data is not None:
             yield from _compiles(TICK, schedule.event.data, ("schedules", name, "event", "data"))
+
+
+def _mappings(config: HoldfastConfig) -> Iterator[_Finding]:
+    for name, trigger in config.triggers.items():
+        for mapped in mappings(trigger.run):
+            try:
+                compiled = compile_one(mapped)
+            except RejectedInput as error:
+                yield ("triggers", name, "run", *mapped.place), error.message, ""
+                continue
+            if mapped.kind == "url":
+                http: Any = trigger.run
+                for step in mapped.place[:-1]:
+                    http = http[step] if isinstance(step, int) else getattr(http, step)
+                yield from _guardable(http, compiled, ("triggers", name, "run", *mapped.place[:-1]))
+
+
+def _guardable(http: HttpRun, url: Expression | Template, path: tuple[int | str, ...]) -> Iterator[_Finding]:
+    """Find a host that an event chooses and a proxy resolves, so that nobody here can look where the call goes."""
+    chosen = isinstance(url, Template) and url.whole is not None
+    if chosen and http.proxy is not None and not (http.allow_hosts or http.dangerous_allow_private_addresses):
+        yield (
+            (*path, "proxy"),
+            "the event chooses the host, and behind a proxy its address cannot be checked",
+            "name the hosts in allow_hosts",
+        )
+    if not chosen and http.allow_hosts:
+        yield (*path, "allow_hosts"), "the host is written out in url: nothing else can be called", "leave it out"
 
 
 def _compiles(
