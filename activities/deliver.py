@@ -4,7 +4,7 @@ Flow: EventDelivery → **deliver** → http | nats | log. Attempts are numbered
 along in heartbeat details between attempts, and in the failure at the end.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from temporalio import activity
@@ -13,6 +13,7 @@ from activities import log as log_target
 from activities.boundary import classify, is_permanent, translate
 from activities.http import HttpTarget
 from activities.nats import NatsTarget
+from activities.own import OwnTarget
 from activities.target import Receipt, Shipment
 from holdfast.bus.connect import Bus
 from holdfast.bus.objects import Loading, chunks_of, load_body
@@ -20,7 +21,7 @@ from holdfast.clock import Clock
 from holdfast.contracts import names
 from holdfast.contracts.attempts import append, failed, lost, read_log
 from holdfast.contracts.delivery import Attempt, DeliverInput, DeliverResult
-from holdfast.domain.actions import HttpAction, LogAction, NatsAction
+from holdfast.domain.actions import ActivityAction, HttpAction, LogAction, NatsAction
 from holdfast.domain.retry import backoff
 from holdfast.errors import Defect, ErrorCode, HoldfastError
 from holdfast.telemetry.metrics import Metrics
@@ -36,6 +37,7 @@ class Deliver:
     nats: NatsTarget
     metrics: Metrics
     clock: Clock
+    own: OwnTarget = field(default_factory=lambda: OwnTarget({}))
     bus: Bus | None = None  # where bodies lie that are too large for an envelope
 
     @activity.defn(name=names.DELIVER)
@@ -75,6 +77,8 @@ class Deliver:
                     return await self.http.send(action, shipment)
                 case NatsAction() as action:
                     return await self.nats.send(action, shipment)
+                case ActivityAction() as action:
+                    return await self.own.send(action, shipment, trigger=given.spec.trigger, attempt=number)
                 case LogAction() as action:
                     return log_target.write(action, shipment)
                 case _:

@@ -10,6 +10,7 @@ from activities.dead_letters import DeadLetters
 from activities.deliver import Deliver
 from activities.http import HttpTarget, new_client
 from activities.nats import NatsTarget
+from activities.own import OwnTarget
 from activities.publish import Ticks
 from activities.redrive import Redrives
 from holdfast.bus.connect import Bus
@@ -27,7 +28,14 @@ def build(
     The Temporal client is the worker's own (`activity.client()`).
     """
     clock = SystemClock()
-    deliver = Deliver(HttpTarget(http or new_client(), secrets, clock), NatsTarget(bus), metrics, clock, bus)
+    deliver = Deliver(
+        HttpTarget(http or new_client(), secrets, clock),
+        NatsTarget(bus),
+        metrics,
+        clock,
+        own=OwnTarget(loaded.actions),
+        bus=bus,
+    )
     ticks = Ticks(bus, clock)
     redrives = Redrives(bus, loaded, ticks)
     children = Children(metrics, clock)

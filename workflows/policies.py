@@ -8,7 +8,7 @@ from datetime import timedelta
 from pydantic import ValidationError
 from temporalio.common import RetryPolicy as TemporalRetryPolicy
 
-from holdfast.domain.actions import Action, HttpAction
+from holdfast.domain.actions import Action, ActivityAction, HttpAction, MessageAction
 from holdfast.domain.retry import RetryPolicy
 
 FAILURE_TYPES: list[type[BaseException]] = [
@@ -29,6 +29,7 @@ FIRST_ATTEMPT_LOCAL = timedelta(
 )  # a workflow task lives 30 s (DeliveryStart); longer attempts would renew it
 ATTEMPT_SLACK = timedelta(seconds=2)  # the activity ends itself at the action's timeout and says why; this is the net
 NATS_TIMEOUT = timedelta(seconds=5)
+UPDATE_AT_MOST = timedelta(minutes=10)
 LOG_TIMEOUT = timedelta(seconds=2)
 SMALL_CALL = timedelta(seconds=10)  # one publish, one describe: what takes longer is hung
 
@@ -50,8 +51,10 @@ TASK_TIMEOUT = timedelta(seconds=30)  # of a delivery's workflow task: three tim
 
 def attempt_timeout(action: Action) -> timedelta:
     """How long one attempt at `action` may take."""
-    if isinstance(action, HttpAction):
+    if isinstance(action, HttpAction | ActivityAction):
         return action.timeout
+    if isinstance(action, MessageAction):
+        return min(action.within, UPDATE_AT_MOST) if action.how == "update" else SMALL_CALL
     return LOG_TIMEOUT if action.kind == "log" else NATS_TIMEOUT
 
 

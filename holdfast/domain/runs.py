@@ -275,9 +275,18 @@ class RunConfig(ActionConfig):
         return self
 
     @property
+    def placed(self) -> tuple[tuple[tuple[int | str, ...], ActionConfig], ...]:
+        """Every single action in it, with its place."""
+        if self.steps is None:
+            return (((), self),)
+        found: list[tuple[tuple[int | str, ...], ActionConfig]] = []
+        for number, step in enumerate(self.steps):
+            found.append((("steps", number), step))
+            if step.compensate is not None:
+                found.append((("steps", number, "compensate"), step.compensate))
+        return tuple(found)
+
+    @property
     def all_actions(self) -> tuple[ActionConfig, ...]:
         """Every single action in it."""
-        found: list[ActionConfig] = [] if self.steps is not None else [self]
-        for step in self.steps or ():
-            found += [step] if step.compensate is None else [step, step.compensate]
-        return tuple(found)
+        return tuple(action for _, action in self.placed)

@@ -2,8 +2,8 @@
 
 import difflib
 import fnmatch
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,10 +12,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from holdfast.domain import registered
 from holdfast.domain.expressions import EVENT, TICK, Expression
 from holdfast.domain.intake import GatewayConfig
 from holdfast.domain.mapping import compile_one, mappings
 from holdfast.domain.matching import CompiledTriggers
+from holdfast.domain.registered import RegisteredAction
 from holdfast.domain.runs import HttpRun
 from holdfast.domain.schedules import ScheduleConfig
 from holdfast.domain.sources import SourceConfig
@@ -24,6 +26,7 @@ from holdfast.domain.templates import Template
 from holdfast.domain.triggers import TriggerConfig
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.ids import NAME
+from holdfast.settings.extensions import load_actions
 
 MAX_FILE = 4_194_304  # bytes
 
@@ -39,6 +42,12 @@ class HoldfastConfig(BaseModel):
     schedules: dict[str, ScheduleConfig] = Field(default_factory=dict, description="Events by the clock, by name.")
     gateway: GatewayConfig = Field(default=GatewayConfig(), description="How webhooks are taken in.")
     bus: BusConfig = Field(default=BusConfig(), description="NATS JetStream.")
+    actions: tuple[str, ...] = Field(
+        default=(),
+        max_length=100,
+        description="Modules with actions of your own: `package.module`, or a file like `actions.py`, relative to this"
+        " file. They are imported by the worker and by `holdfast check`, never by the gateway.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +81,31 @@ class LoadedConfig:
     file: Path
     config: HoldfastConfig
     triggers: CompiledTriggers
+    actions: Mapping[str, RegisteredAction] = field(default_factory=dict)  # the user's own
 
 
-def load_config(file: Path) -> LoadedConfig:
-    """Read and check `file`. Raises ConfigError with everything that is wrong."""
+def load_config(file: Path, *, actions: bool = True) -> LoadedConfig:
+    """Read and check `file`. Raises ConfigError with everything that is wrong.
+
+    `actions` False imports no module of the user's: for the gateway, which runs none.
+    """
     tree = _parse(file)
     config, problems = _validate(tree)
+    own, wrong = load_actions(config.actions, file.absolute().parent) if actions else ({}, [])
+    for number, reason in wrong:
+        path: tuple[int | str, ...] = ("actions", number) if number >= 0 else ()
+        problems.append(ConfigProblem(".".join(map(str, path)), reason, _line(tree, path)))
     problems += [
         ConfigProblem(".".join(map(str, path)), message, _line(tree, path), hint)
-        for path, message, hint in (*_cross_checks(config), *_trigger_checks(tree))
+        for path, message, hint in (
+            *_cross_checks(config),
+            *_trigger_checks(tree),
+            *(_own_actions(config, own) if actions else ()),
+        )
     ]
     if problems:
         raise ConfigError(file, problems)
-    return LoadedConfig(file, config, CompiledTriggers(config.triggers))
+    return LoadedConfig(file, config, CompiledTriggers(config.triggers), own)
 
 
 def _validate(tree: CommentedMap) -> tuple[HoldfastConfig, list[ConfigProblem]]:
@@ -249,10 +270,10 @@ def _routes(config: HoldfastConfig) -> Iterator[_Finding]:
 
 def _expressions(config: HoldfastConfig) -> Iterator[_Finding]:
     for name, source in config.sources.items():
-        for field in ("id", "type", "subject"):
-            text = getattr(source.event, field)
+        for part in ("id", "type", "subject"):
+            text = getattr(source.event, part)
             if text is not None:
-                yield from _compiles(EVENT, text, ("sources", name, "event", field))
+                yield from _compiles(EVENT, text, ("sources", name, "event", part))
     yield from _mappings(config)
     for name, schedule in config.schedules.items():
         if schedule.event.data is not None:
@@ -272,6 +293,14 @@ def _mappings(config: HoldfastConfig) -> Iterator[_Finding]:
                 for step in mapped.place[:-1]:
                     http = http[step] if isinstance(step, int) else getattr(http, step)
                 yield from _guardable(http, compiled, ("triggers", name, "run", *mapped.place[:-1]))
+
+
+def _own_actions(config: HoldfastConfig, known: Mapping[str, RegisteredAction]) -> Iterator[_Finding]:
+    for name, trigger in config.triggers.items():
+        for place, action in trigger.run.placed:
+            if action.activity is not None:
+                for where, message, hint in registered.problems(action.activity, known):
+                    yield ("triggers", name, "run", *place, "activity", *where), message, hint
 
 
 def _guardable(http: HttpRun, url: Expression | Template, path: tuple[int | str, ...]) -> Iterator[_Finding]:
