@@ -10,6 +10,7 @@ from datetime import timedelta
 from temporalio import activity
 
 from activities import log as log_target
+from activities import messages
 from activities.boundary import classify, is_permanent, translate
 from activities.http import HttpTarget
 from activities.nats import NatsTarget
@@ -21,7 +22,7 @@ from holdfast.clock import Clock
 from holdfast.contracts import names
 from holdfast.contracts.attempts import append, failed, lost, read_log
 from holdfast.contracts.delivery import Attempt, DeliverInput, DeliverResult
-from holdfast.domain.actions import ActivityAction, HttpAction, LogAction, NatsAction
+from holdfast.domain.actions import ActivityAction, HttpAction, LogAction, MessageAction, NatsAction, WorkflowAction
 from holdfast.domain.retry import backoff
 from holdfast.errors import Defect, ErrorCode, HoldfastError
 from holdfast.telemetry.metrics import Metrics
@@ -79,6 +80,10 @@ class Deliver:
                     return await self.nats.send(action, shipment)
                 case ActivityAction() as action:
                     return await self.own.send(action, shipment, trigger=given.spec.trigger, attempt=number)
+                case MessageAction() as action:
+                    return await messages.send(action, shipment, given.spec.trigger, number)
+                case WorkflowAction() as action:
+                    return await messages.start(action, shipment, given.spec.trigger)
                 case LogAction() as action:
                     return log_target.write(action, shipment)
                 case _:

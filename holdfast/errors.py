@@ -59,6 +59,7 @@ class ErrorCode(StrEnum):
     BODY_DAMAGED = "body.damaged"
     WORKFLOW_FAILED = "workflow.failed"
     WORKFLOW_NOT_RUNNABLE = "workflow.not_runnable"
+    WORKFLOW_NOT_FOUND = "workflow.not_found"
     WORKFLOW_UNKNOWN_TYPE = "workflow.unknown_type"
     DELIVERY_CANCELLED = "delivery.cancelled"
     START_REJECTED = "start.rejected"

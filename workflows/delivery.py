@@ -51,7 +51,7 @@ class EventDelivery:
 async def _carry_out(given: DeliveryInput) -> Outcome:
     """Choose the way for the action."""
     delivery = workflow.info().workflow_id
-    if isinstance(given.spec.action, WorkflowAction):
+    if isinstance(given.spec.action, WorkflowAction) and not given.spec.action.detached:
         return await supervise(given, given.spec.action, delivery=delivery)
     return await _attempt(given, delivery)
 

@@ -55,6 +55,8 @@ def attempt_timeout(action: Action) -> timedelta:
         return action.timeout
     if isinstance(action, MessageAction):
         return min(action.within, UPDATE_AT_MOST) if action.how == "update" else SMALL_CALL
+    if action.kind == "workflow":  # a detached run: one start
+        return SMALL_CALL
     return LOG_TIMEOUT if action.kind == "log" else NATS_TIMEOUT
 
 
