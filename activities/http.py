@@ -30,6 +30,7 @@ from holdfast.domain.secretrefs import is_reference
 from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput, TransientFailure
 from holdfast.settings.secrets import Secrets
 
+MAX_ANSWER = 16_384  # characters of an answer that somebody waits for; it is kept in Temporal
 EXCERPT = 200  # characters of a refusal that people see
 _OURS = frozenset({"content-length", "transfer-encoding", "connection"})  # the client writes them
 _PLAIN = HttpOptions()
@@ -59,6 +60,7 @@ class Call:
     hidden: tuple[str, ...] = field(default=(), repr=False)
     options: HttpOptions = _PLAIN
     route: Route = _DIRECT
+    answer_wanted: bool = False  # the beginning of the answer belongs to the receipt
 
 
 async def exchange(client: httpx.AsyncClient, call: Call, clock: Clock) -> Receipt:
@@ -114,6 +116,8 @@ def conclude(call: Call, answered: Answered, clock: Clock, reader: Reader) -> Re
     text = _without(call.hidden, readable.body.decode("utf-8", "replace"))
     now = clock.now()
     receipt = judge(answered.status, answered.headers, _line(text)[:EXCERPT], now=now, options=call.options)
+    if call.answer_wanted and call.options.result is None:
+        receipt = Receipt(receipt.summary, {**receipt.result, "body": text[:MAX_ANSWER]})
     return reader.read(call.options, readable, receipt, text)
 
 
@@ -138,7 +142,8 @@ class HttpTarget:
             raw = body if isinstance(body, bytes) else b""
             headers |= signature_headers(secrets, headers["idempotency-key"], raw, self._clock.now())
             hidden += secrets
-        call = Call(action.method, action.url, headers, body, action.timeout, tuple(hidden), options, route)
+        wanted = shipment.answer_wanted
+        call = Call(action.method, action.url, headers, body, action.timeout, tuple(hidden), options, route, wanted)
         if options.auth is None:
             answered = await fetch(self._client, call)
         elif options.auth.oauth2 is not None:

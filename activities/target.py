@@ -19,6 +19,7 @@ class Shipment:
     traceparent: str | None
     tracestate: str | None
     chunks: AsyncIterator[bytes] | None = None  # of a body that lies elsewhere
+    answer_wanted: bool = False  # the beginning of the target's answer belongs to the receipt
     body: bytes | None = None  # all of a body that lies elsewhere, where it was asked for whole
 
 

@@ -19,13 +19,19 @@ PASSED_THROUGH = (
     "holdfast.errors",
     "holdfast.ids",
     "workflows.calls",
+    "workflows.case",
     "workflows.escalate",
     "workflows.inputs",
+    "workflows.moves",
     "workflows.narrate",
+    "workflows.narrate_escalation",
+    "workflows.notices",
     "workflows.outcomes",
     "workflows.policies",
     "workflows.records",
+    "workflows.redrives",
     "workflows.supervise",
+    "workflows.tell",
 )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
+from httpx import AsyncClient
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -33,6 +34,8 @@ from holdfast.telemetry.metrics import Metrics
 from holdfast.telemetry.temporal import temporal_interceptors
 from holdfast.temporal.connect import RETRY_WAIT, connect
 from holdfast.temporal.namespace import ensure_namespace
+from holdfast.temporal.whereabouts import ui_address
+from workers.answer import answering
 from workers.body_janitor import BodyJanitor
 from workers.escalate import Escalator
 from workers.gate import Gate, GateState
@@ -40,6 +43,7 @@ from workers.health import listen, ops_server
 from workers.janitor import Janitor
 from workers.replayer import WorkflowOptions
 from workers.sampler import sample
+from workers.schedule_watch import keep_watch
 from workers.settle import Dispatcher
 
 log = logging.getLogger(__name__)
@@ -141,7 +145,7 @@ class WorkerProcess:
             ),
         }
         http = new_client()
-        worker = self._worker(client, registry.build(self.bus, loaded, self._secrets(), metrics, http))
+        worker = self._worker(client, self._activities(http))
         fetching = [
             _task(gate.keep()),
             _task(self._consumers["dispatcher"].run(gate.passable, self._repair(DISPATCHER))),
@@ -149,6 +153,8 @@ class WorkerProcess:
             _task(Janitor(self.bus, loaded.config.bus.streams.events).run()),
             _task(BodyJanitor(self.bus, client).run()),
             _task(sample(self.bus, client, metrics)),
+            _task(answering(self.bus, client, loaded.triggers, ui_address(settings)).run()),
+            _task(keep_watch(client, gate)),
         ]
         polling = _task(self._poll(worker, gate))
         try:
@@ -189,6 +195,10 @@ class WorkerProcess:
             max_concurrent_local_activities=ACTIVITIES,
             graceful_shutdown_timeout=GRACE,
         )
+
+    def _activities(self, http: AsyncClient) -> list[Callable[..., Any]]:
+        ui = self._settings.temporal_ui_url
+        return registry.build(self.bus, self._loaded, self._secrets(), self._metrics, http, ui=ui)
 
     def _secrets(self) -> Secrets:
         return Secrets(self._loaded.file.resolve().parent)

@@ -6,8 +6,9 @@ A change to a command (its kind, its order, its id) breaks running workflows: gu
 import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
+from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.common import (
     SearchAttributeKey,
@@ -23,6 +24,7 @@ from temporalio.workflow import (
 )
 
 from holdfast.contracts import names
+from holdfast.contracts.case_watch import LookInput, LookResult, WatchTriggerInput
 from holdfast.contracts.dead_letter import (
     DeadLetterRecord,
     PrepareRedriveInput,
@@ -40,6 +42,10 @@ from holdfast.contracts.delivery import (
     InspectChildResult,
     TerminateChildInput,
 )
+from holdfast.contracts.escalations import CaseNotice, ReportedCase
+from holdfast.contracts.news import Ended
+from holdfast.contracts.notifications import Notification, NotifyResult
+from holdfast.contracts.schedule_watch import WatchState
 from holdfast.contracts.scheduled import PublishTickInput, ScheduledResult
 from holdfast.domain.actions import SearchAttribute, WorkflowAction
 from holdfast.domain.events import Envelope
@@ -98,6 +104,18 @@ async def publish_tick(given: PublishTickInput) -> ScheduledResult:
     return await _small(names.PUBLISH_TICK, given, ScheduledResult)
 
 
+async def watch_schedules(given: WatchState) -> WatchState:
+    """Look at every schedule once; tried for ever."""
+    done: WatchState = await workflow.execute_activity(
+        names.WATCH_SCHEDULES,
+        given,
+        result_type=WatchState,
+        start_to_close_timeout=policies.WATCH_CALL,
+        retry_policy=policies.FOR_EVER,
+    )
+    return done
+
+
 async def prepare_redrive(given: PrepareRedriveInput) -> PrepareRedriveResult:
     """Decide anew what a dead letter's event should do. Raises ActivityError where that fails for good."""
     return await _small(names.PREPARE_REDRIVE, given, PrepareRedriveResult)
@@ -108,6 +126,43 @@ async def republish(given: RepublishInput) -> None:
     await workflow.execute_activity(
         names.REPUBLISH, given, start_to_close_timeout=policies.SMALL_CALL, retry_policy=policies.FOR_EVER
     )
+
+
+async def report_case(notice: CaseNotice) -> ReportedCase:
+    """Tell the escalation what happened to a case. Raises ActivityError when it cannot be told for REPORT_FOR."""
+    told: ReportedCase = await workflow.execute_activity(
+        names.REPORT_CASE,
+        notice,
+        result_type=ReportedCase,
+        start_to_close_timeout=policies.SMALL_CALL,
+        schedule_to_close_timeout=policies.REPORT_FOR,
+        retry_policy=policies.FOR_EVER,
+        summary=notice.change,
+    )
+    return told
+
+
+async def watch_trigger(given: WatchTriggerInput) -> None:
+    """Enter a case into the watch of its trigger; a watch that runs already goes on."""
+    await workflow.execute_activity(
+        names.WATCH_TRIGGER,
+        given,
+        start_to_close_timeout=policies.SMALL_CALL,
+        retry_policy=policies.FOR_EVER,
+    )
+
+
+async def look_at_trigger(given: LookInput) -> LookResult:
+    """Look once what a trigger delivered lately, and tell its cases."""
+    found: LookResult = await workflow.execute_activity(
+        names.LOOK_AT_TRIGGER,
+        given,
+        result_type=LookResult,
+        start_to_close_timeout=policies.LONGEST_LOOK,
+        heartbeat_timeout=policies.LOOK_HEARTBEAT,
+        retry_policy=policies.FOR_EVER,
+    )
+    return found
 
 
 async def inspect_child(workflow_id: str) -> InspectChildResult:
@@ -131,6 +186,28 @@ async def count_run(given: CountRunInput) -> None:
         await workflow.execute_local_activity(
             names.COUNT_RUN, given, start_to_close_timeout=policies.SMALL_CALL, retry_policy=policies.ONCE
         )
+
+
+async def announce(given: Ended) -> None:
+    """Tell whoever waits how this delivery ended; a word that does not get through is worth no delivery."""
+    with contextlib.suppress(FailureError):
+        await workflow.execute_local_activity(
+            names.ANNOUNCE, given, start_to_close_timeout=policies.SMALL_CALL, retry_policy=policies.ONCE
+        )
+
+
+async def notify(given: Notification) -> NotifyResult:
+    """Tell one notifier; tried for some minutes. Raises ActivityError where it could not be told."""
+    result: NotifyResult = await workflow.execute_activity(
+        names.NOTIFY,
+        given,
+        result_type=NotifyResult,
+        start_to_close_timeout=policies.NOTIFY_ATTEMPT,
+        schedule_to_close_timeout=policies.NOTIFY_GIVE_UP,
+        retry_policy=policies.NOTIFY,
+        summary=f"{given.about}: {given.notifier}"[:200],
+    )
+    return result
 
 
 async def _small(activity: str, given: Any, result: type[Result]) -> Result:
@@ -183,7 +260,9 @@ async def start_redrive(given: DeliveryInput, *, workflow_id: str) -> Child:
         id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
         parent_close_policy=ParentClosePolicy.ABANDON,
         cancellation_type=ChildWorkflowCancellationType.ABANDON,
-        search_attributes=attributes(source=event.source, event_id=event.id, event_type=event.type, trigger=trigger),
+        search_attributes=attributes(
+            source=event.source, event_id=event.id, event_type=event.type, trigger=trigger, key=given.spec.key
+        ),
         static_summary=f"{event.source} {event.type} → {trigger} (redrive {given.redrive and given.redrive.number})"[
             :200
         ],
@@ -204,25 +283,36 @@ async def until(condition: Callable[[], bool], *, within: timedelta | None = Non
     return True
 
 
-def mark(*, state: str | None = None, error: str | None = None, missing: dict[str, str] | None = None) -> None:
+def mark(
+    *,
+    state: str | None = None,
+    error: str | None = None,
+    assignee: str | None = None,
+    missing: dict[str, str] | None = None,
+) -> None:
     """Set search attributes: one upsert, so one history event."""
     wanted = {**(missing or {})}
     if state is not None:
         wanted[names.SA_STATE] = state
     if error is not None:
         wanted[names.SA_ERROR] = error
+    if assignee is not None:
+        wanted[names.SA_ASSIGNEE] = assignee
     workflow.upsert_search_attributes(
         [SearchAttributeKey.for_keyword(name).value_set(value) for name, value in wanted.items()]
     )
 
 
-def attributes(*, source: str, event_id: str, event_type: str, trigger: str) -> TypedSearchAttributes:
+def attributes(
+    *, source: str, event_id: str, event_type: str, trigger: str, key: str | None = None
+) -> TypedSearchAttributes:
     """Search attributes of everything that belongs to one event; empty ones are left out."""
     values = {
         names.SA_SOURCE: source,
         names.SA_EVENT_ID: event_id,
         names.SA_EVENT_TYPE: event_type,
         names.SA_TRIGGER: trigger,
+        names.SA_KEY: key,
     }
     return TypedSearchAttributes(
         [SearchAttributePair(SearchAttributeKey.for_keyword(name), value) for name, value in values.items() if value]
@@ -248,6 +338,22 @@ def _pair(attribute: SearchAttribute) -> SearchAttributePair[Any]:
 def tell(details: str) -> None:
     """Set what the UI shows as current details, markdown; costs no history event."""
     workflow.set_current_details(details)
+
+
+def patched(change: str) -> bool:
+    """Whether this run does what earlier versions did not; recorded in its history."""
+    return workflow.patched(change)
+
+
+def crowded() -> bool:
+    """Whether the history is so long that it is time for a new run; the server asks for one by size."""
+    info = workflow.info()
+    return info.is_continue_as_new_suggested() or info.get_current_history_length() > policies.LONG_HISTORY
+
+
+def go_on(given: BaseModel) -> NoReturn:
+    """Go on in a new run, with all that is known."""
+    workflow.continue_as_new(given)
 
 
 def cancel_requested() -> bool:

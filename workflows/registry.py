@@ -1,8 +1,11 @@
 """Every workflow that a Holdfast worker runs; the worker and the replayer take this list."""
 
+from workflows.case_watch import CaseWatch
 from workflows.dead_letter import DeadLetter
 from workflows.delivery import EventDelivery
+from workflows.escalation import Escalation
+from workflows.schedule_watch import ScheduleWatch
 from workflows.scheduled import ScheduledEvent
 from workflows.unknown import UnknownType
 
-WORKFLOWS: list[type] = [EventDelivery, DeadLetter, ScheduledEvent, UnknownType]
+WORKFLOWS: list[type] = [EventDelivery, DeadLetter, ScheduledEvent, CaseWatch, ScheduleWatch, Escalation, UnknownType]

@@ -9,6 +9,7 @@ from rich.markup import escape
 from holdfast.cli.options import ConfigOption, JsonOption
 from holdfast.cli.output import console, show_json
 from holdfast.domain.handshakes import handshakes_of
+from holdfast.domain.manners import MANNERS
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.settings.file import ConfigError, HoldfastConfig, load_config
 from holdfast.settings.runtime import load_settings
@@ -57,6 +58,9 @@ def unreadable_secrets(config: HoldfastConfig, secrets: Secrets) -> Iterator[str
         for action in trigger.run.all_actions:
             for reference in action.references:
                 yield from _unreadable(f"triggers.{name}", reference, secrets)
+    for name, notifier in config.notifiers.items():
+        for reference in notifier.references:
+            yield from _unreadable(f"notifiers.{name}", reference, secrets)
 
 
 def weak_sources(config: HoldfastConfig) -> Iterator[str]:
@@ -70,6 +74,12 @@ def weak_sources(config: HoldfastConfig) -> Iterator[str]:
             yield f"sources.{name}: without `handshake_token` the question of {verify.preset} is never answered"
         if verify.preset == "mtls" and not config.gateway.trusted_proxies:
             yield f"sources.{name}: without `gateway.trusted_proxies` no certificate is ever believed"
+        manners = MANNERS[verify.preset]
+        if config.gateway.on_unavailable == "reject" and not manners.repeats:
+            yield (
+                f"sources.{name}: {verify.preset} never repeats by itself, and `gateway.on_unavailable: reject` refuses"
+                " its events while the bus is away: they are lost; rather `spool`"
+            )
         if verify.preset == "ip-allow-list":
             yield f"sources.{name}: an address alone proves little; add a signature or a token where the sender has one"
 
@@ -89,5 +99,7 @@ def _summary(config: HoldfastConfig) -> str:
             ("source", config.sources),
             ("trigger", config.triggers),
             ("schedule", config.schedules),
+            ("escalation", config.escalations),
+            ("notifier", config.notifiers),
         )
     )

@@ -31,6 +31,7 @@ class DeliveryInput(BaseModel):
     spec: DeliverySpec
     sequence: int | None = None  # position in the EVENTS stream
     redrive: Redrive | None = None
+    awaited_until: AwareDatetime | None = None  # until then a gateway waits to be told the outcome
 
 
 class Attempt(BaseModel):
@@ -55,6 +56,15 @@ class DeliveryResult(BaseModel):
     result: Any = None  # what the action gave back, bounded: HTTP status, child's result, stream sequence
 
 
+class Progress(BaseModel):
+    """Answer of the query `progress`: what failed before the activity that Temporal itself shows, and what is next."""
+
+    model_config = _FROZEN
+
+    failures: tuple[Attempt, ...] = ()
+    next_attempt_at: AwareDatetime | None = None
+
+
 class DeliverInput(BaseModel):
     """Input of the activity `deliver`: one attempt at the action."""
 
@@ -64,6 +74,7 @@ class DeliverInput(BaseModel):
     envelope: Envelope
     spec: DeliverySpec
     prior_attempts: int = 0  # attempts made before this activity: its own first is number prior + 1
+    answer_wanted: bool = False  # somebody waits: the beginning of the target's answer belongs to the result
 
 
 class DeliverResult(BaseModel):

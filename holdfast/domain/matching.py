@@ -18,7 +18,7 @@ from holdfast.domain.large_bodies import data_of
 from holdfast.domain.mapping import CompiledRun, MappingError
 from holdfast.domain.needs import needs
 from holdfast.domain.patterns import compile_pattern, data_paths
-from holdfast.domain.triggers import TriggerConfig
+from holdfast.domain.triggers import DeadLetterConfig, TriggerConfig
 from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput, bounded
 from holdfast.ids import sha256_hex
 
@@ -48,6 +48,7 @@ class Undecidable:
     trigger_hash: str
     code: ErrorCode
     reason: str
+    dead_letter: DeadLetterConfig
     stage: Stage = Stage.FILTER
 
 
@@ -122,6 +123,8 @@ class CompiledTrigger:
 
     def map(self, seen: Seen) -> Matched | Undecidable:
         """Resolve the action for one bound event, without asking the filter."""
+        if self._run.needs and seen.trouble is not None:
+            return self._undecidable(seen.trouble.code, seen.trouble.message)
         try:
             action = self._run.action(seen.bound, seen.plain)
         except MappingError as error:
@@ -133,11 +136,12 @@ class CompiledTrigger:
                 action=action,
                 retry=self.config.retry,
                 dead_letter=self.config.dead_letter,
+                key=seen.envelope.subject if self.config.dead_letter.resolve_on_newer else None,
             )
         )
 
     def _undecidable(self, code: ErrorCode, reason: str) -> Undecidable:
-        return Undecidable(self.name, self.hash, code, reason)
+        return Undecidable(self.name, self.hash, code, reason, self.config.dead_letter)
 
 
 class CompiledTriggers:

@@ -12,20 +12,20 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from holdfast.domain import registered
-from holdfast.domain.expressions import EVENT, TICK, Expression
+from holdfast.domain.access import ApiConfig
+from holdfast.domain.escalations import EscalationConfig
+from holdfast.domain.expressions import EVENT, TICK, TICKS
 from holdfast.domain.intake import GatewayConfig
-from holdfast.domain.mapping import compile_one, mappings
 from holdfast.domain.matching import CompiledTriggers
+from holdfast.domain.notifiers import NotifierConfig
 from holdfast.domain.registered import RegisteredAction
-from holdfast.domain.runs import HttpRun
 from holdfast.domain.schedules import ScheduleConfig
 from holdfast.domain.sources import SourceConfig
 from holdfast.domain.streams import BusConfig
-from holdfast.domain.templates import Template
 from holdfast.domain.triggers import TriggerConfig
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.ids import NAME
+from holdfast.settings import runs
 from holdfast.settings.extensions import load_actions
 
 MAX_FILE = 4_194_304  # bytes
@@ -40,6 +40,12 @@ class HoldfastConfig(BaseModel):
     sources: dict[str, SourceConfig] = Field(default_factory=dict, description="Who may send webhooks, by name.")
     triggers: dict[str, TriggerConfig] = Field(default_factory=dict, description="What is done with events, by name.")
     schedules: dict[str, ScheduleConfig] = Field(default_factory=dict, description="Events by the clock, by name.")
+    escalations: dict[str, EscalationConfig] = Field(
+        default_factory=dict,
+        description="Who is told of failures, by name. A list of tiers, or a mapping with `tiers` and more. The"
+        " one named `default` takes what names none.",
+    )
+    notifiers: dict[str, NotifierConfig] = Field(default_factory=dict, description="How people are told, by name.")
     gateway: GatewayConfig = Field(default=GatewayConfig(), description="How webhooks are taken in.")
     bus: BusConfig = Field(default=BusConfig(), description="NATS JetStream.")
     actions: tuple[str, ...] = Field(
@@ -48,6 +54,17 @@ class HoldfastConfig(BaseModel):
         description="Modules with actions of your own: `package.module`, or a file like `actions.py`, relative to this"
         " file. They are imported by the worker and by `holdfast check`, never by the gateway.",
     )
+    api: ApiConfig = Field(default=ApiConfig(), description="Who may ask over HTTP.")
+
+
+_SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("sources", SourceConfig),
+    ("triggers", TriggerConfig),
+    ("schedules", ScheduleConfig),
+    ("escalations", EscalationConfig),
+    ("notifiers", NotifierConfig),
+)
+"""Entries by name, each checked by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +117,7 @@ def load_config(file: Path, *, actions: bool = True) -> LoadedConfig:
         for path, message, hint in (
             *_cross_checks(config),
             *_trigger_checks(tree),
-            *(_own_actions(config, own) if actions else ()),
+            *runs.findings(config.triggers, own if actions else None),
         )
     ]
     if problems:
@@ -113,7 +130,7 @@ def _validate(tree: CommentedMap) -> tuple[HoldfastConfig, list[ConfigProblem]]:
     problems: list[ConfigProblem] = []
     sound: dict[str, dict[str, Any]] = {}
     whole = _plain(tree)
-    for section, model in (("sources", SourceConfig), ("triggers", TriggerConfig), ("schedules", ScheduleConfig)):
+    for section, model in _SECTIONS:
         sound[section] = {}
         for name, entry in _section(whole, section).items():
             try:
@@ -177,6 +194,8 @@ def _line(tree: Any, path: tuple[int | str, ...]) -> int:
                 line, node = node.lc.key(key)[0] + 1, node[key]
             elif isinstance(node, CommentedSeq) and isinstance(step, int):
                 line, node = node.lc.item(step)[0] + 1, node[step]
+            elif isinstance(node, CommentedSeq) and step == "tiers":
+                continue  # an escalation may be the list of its tiers alone
             else:
                 break
         except (StopIteration, IndexError, KeyError, TypeError):
@@ -231,12 +250,16 @@ _Finding = tuple[tuple[int | str, ...], str, str]
 
 def _cross_checks(config: HoldfastConfig) -> Iterator[_Finding]:
     """Find what no single field can know: names, references, expressions."""
-    for section in ("sources", "triggers", "schedules"):
+    for section, _ in _SECTIONS:
         for name in getattr(config, section):
             if not NAME.fullmatch(name):
                 yield (section, name), "not a name", "use a-z, 0-9, - and _, at most 63 characters"
+    for name in config.api.tokens:
+        if not NAME.fullmatch(name):
+            yield ("api", "tokens", name), "not a name", "use a-z, 0-9, - and _, at most 63 characters"
     for name in config.schedules.keys() & config.sources.keys():
         yield ("schedules", name), "a source has the same name", "their events could not be told apart"
+    yield from _notified(config)
     yield from _routes(config)
     yield from _expressions(config)
 
@@ -259,6 +282,20 @@ def _trigger_checks(tree: CommentedMap) -> Iterator[_Finding]:
             yield from _compiles(EVENT, when, ("triggers", name, "when"), {"BOOL", "DYN"})
 
 
+def _notified(config: HoldfastConfig) -> Iterator[_Finding]:
+    for name, escalation in config.escalations.items():
+        for number, tier in enumerate(escalation.tiers):
+            for one in tier.notify:
+                if one not in config.notifiers:
+                    hint = _did_you_mean(one, list(config.notifiers)) or "declare it under `notifiers`"
+                    yield ("escalations", name, "tiers", number, "notify"), f"there is no notifier {one!r}", hint
+    for name, trigger in config.triggers.items():
+        wanted = trigger.dead_letter.escalation
+        if wanted is not None and wanted not in config.escalations:
+            hint = _did_you_mean(wanted, list(config.escalations)) or "declare it under `escalations`"
+            yield ("triggers", name, "dead_letter", "escalation"), f"there is no escalation {wanted!r}", hint
+
+
 def _routes(config: HoldfastConfig) -> Iterator[_Finding]:
     seen: dict[str, str] = {}
     for name, source in config.sources.items():
@@ -274,46 +311,17 @@ def _expressions(config: HoldfastConfig) -> Iterator[_Finding]:
             text = getattr(source.event, part)
             if text is not None:
                 yield from _compiles(EVENT, text, ("sources", name, "event", part))
-    yield from _mappings(config)
+    yield from _of_schedules(config)
+
+
+def _of_schedules(config: HoldfastConfig) -> Iterator[_Finding]:
     for name, schedule in config.schedules.items():
         if schedule.event.data is not None:
             yield from _compiles(TICK, schedule.event.data, ("schedules", name, "event", "data"))
-
-
-def _mappings(config: HoldfastConfig) -> Iterator[_Finding]:
-    for name, trigger in config.triggers.items():
-        for mapped in mappings(trigger.run):
-            try:
-                compiled = compile_one(mapped)
-            except RejectedInput as error:
-                yield ("triggers", name, "run", *mapped.place), error.message, ""
-                continue
-            if mapped.kind == "url":
-                http: Any = trigger.run
-                for step in mapped.place[:-1]:
-                    http = http[step] if isinstance(step, int) else getattr(http, step)
-                yield from _guardable(http, compiled, ("triggers", name, "run", *mapped.place[:-1]))
-
-
-def _own_actions(config: HoldfastConfig, known: Mapping[str, RegisteredAction]) -> Iterator[_Finding]:
-    for name, trigger in config.triggers.items():
-        for place, action in trigger.run.placed:
-            if action.activity is not None:
-                for where, message, hint in registered.problems(action.activity, known):
-                    yield ("triggers", name, "run", *place, "activity", *where), message, hint
-
-
-def _guardable(http: HttpRun, url: Expression | Template, path: tuple[int | str, ...]) -> Iterator[_Finding]:
-    """Find a host that an event chooses and a proxy resolves, so that nobody here can look where the call goes."""
-    chosen = isinstance(url, Template) and url.whole is not None
-    if chosen and http.proxy is not None and not (http.allow_hosts or http.dangerous_allow_private_addresses):
-        yield (
-            (*path, "proxy"),
-            "the event chooses the host, and behind a proxy its address cannot be checked",
-            "name the hosts in allow_hosts",
-        )
-    if not chosen and http.allow_hosts:
-        yield (*path, "allow_hosts"), "the host is written out in url: nothing else can be called", "leave it out"
+        if schedule.when is not None:
+            yield from _compiles(TICK, schedule.when, ("schedules", name, "when"), {"BOOL", "DYN"})
+        if schedule.stop_when is not None:
+            yield from _compiles(TICKS, schedule.stop_when, ("schedules", name, "stop_when"), {"BOOL", "DYN"})
 
 
 def _compiles(

@@ -42,6 +42,7 @@ class Metrics:
         self._rejected = self._tally(names.GATEWAY_REJECTED)
         self._connections = self._tally(names.GATEWAY_CONNECTIONS)
         self._connections_ended = self._tally(names.GATEWAY_CONNECTIONS_ENDED)
+        self._rejections_unkept = self._tally(names.GATEWAY_REJECTIONS_UNKEPT)
         self._dispatched = self._tally(names.DISPATCHED)
         self._unmatched = self._tally(names.UNMATCHED)
         self._redelivered = self._tally(names.REDELIVERED)
@@ -58,8 +59,12 @@ class Metrics:
         self._spooled = self._tally(names.SPOOLED)
         self._spool_drained = self._tally(names.SPOOL_DRAINED)
         self._spool_rejected = self._tally(names.SPOOL_REJECTED)
+        self._notifications = self._tally(names.NOTIFICATIONS)
         self._ingest = self._histogram(names.GATEWAY_INGEST)
         self._end_to_end = self._histogram(names.END_TO_END)
+        self._ticks = self._tally(names.TICKS)
+        self._ticks_missed = self._tally(names.TICKS_MISSED)
+        self._schedules_stopped = self._tally(names.SCHEDULES_STOPPED)
 
     def requests(self, source: str, status: int) -> None:
         """Count one webhook request answered with `status`."""
@@ -84,6 +89,10 @@ class Metrics:
     def connection_ended(self, reason: str) -> None:
         """Count one connection that the gateway ended; `reason` is one of `gateway.connections.Reason`."""
         self._connections_ended.add(reason)
+
+    def rejection_unkept(self, source: str, reason: str) -> None:
+        """Count one refused request that is not in the log; `reason` is rate, queue or bus."""
+        self._rejections_unkept.add(source, reason)
 
     def spooled(self, source: str) -> None:
         """Count one event kept in the outbox."""
@@ -145,6 +154,22 @@ class Metrics:
         """Count one delivery, and observe the time from the webhook's receipt to it."""
         self._deliveries.add(trigger, "delivered")
         self._end_to_end.record(trigger, end_to_end_seconds)
+
+    def ticked(self, schedule: str, outcome: str) -> None:
+        """Count one tick of a schedule; `outcome` is published or unwanted."""
+        self._ticks.add(schedule, outcome)
+
+    def tick_missed(self, schedule: str, reason: str) -> None:
+        """Count one tick that never ran; `reason` is missed, skipped or lost."""
+        self._ticks_missed.add(schedule, reason)
+
+    def schedule_stopped(self, schedule: str) -> None:
+        """Count one schedule that `stop_when` paused."""
+        self._schedules_stopped.add(schedule)
+
+    def notified(self, kind: str, outcome: str) -> None:
+        """Count one attempt to tell people; `kind` is of the notifier, `outcome` sent, retried or failed."""
+        self._notifications.add(kind, outcome)
 
     def exposition(self) -> tuple[bytes, str]:
         """Return the body and the Content-Type of a Prometheus scrape."""

@@ -3,12 +3,19 @@
 Flow: decide → **start** → settle. Already started is success: Temporal's workflow id is the deduplication of record.
 """
 
+import contextlib
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client
-from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
 
 from holdfast import ids
 from holdfast.clock import rfc3339
@@ -30,6 +37,7 @@ _EVENT_TYPE = SearchAttributeKey.for_keyword(names.SA_EVENT_TYPE)
 _TRIGGER = SearchAttributeKey.for_keyword(names.SA_TRIGGER)
 _STATE = SearchAttributeKey.for_keyword(names.SA_STATE)
 _ERROR = SearchAttributeKey.for_keyword(names.SA_ERROR)
+_KEY = SearchAttributeKey.for_keyword(names.SA_KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +58,11 @@ async def start_delivery(client: Client, given: DeliveryInput) -> Started:
         id=ids.delivery_id(given.spec.trigger, event.source, event.id),
         request_eager_start=True,  # saves a round trip where a worker shares this process; nothing depends on it
         search_attributes=_attributes(
-            (_SOURCE, event.source), (_EVENT_ID, event.id), (_EVENT_TYPE, event.type), (_TRIGGER, given.spec.trigger)
+            (_SOURCE, event.source),
+            (_EVENT_ID, event.id),
+            (_EVENT_TYPE, event.type),
+            (_TRIGGER, given.spec.trigger),
+            (_KEY, given.spec.key or ""),
         ),
         static_summary=_line(f"{event.type} from {event.source}: {given.spec.action.target}"),
         static_details=_table(
@@ -79,6 +91,7 @@ async def start_case(client: Client, record: DeadLetterRecord) -> Started:
             (_TRIGGER, record.trigger),
             (_STATE, CaseState.OPEN),
             (_ERROR, record.code),
+            (_KEY, record.key),
         ),
         static_summary=_line(f"{record.code}: {record.event_type or 'message'} from {record.source or 'unknown'}"),
         static_details=_table(
@@ -93,6 +106,22 @@ async def start_case(client: Client, record: DeadLetterRecord) -> Started:
             ("delivery", record.workflow_id or ""),
         ),
     )
+
+
+async def start_watch(client: Client) -> None:
+    """Start the watch for missed ticks where it does not run already. Raises what `classify` says."""
+    with contextlib.suppress(Conflict):
+        await bounded_call(
+            client.start_workflow(
+                names.SCHEDULE_WATCH,
+                id=names.SCHEDULE_WATCH_ID,
+                task_queue=names.TASK_QUEUE,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                static_summary="names the ticks of schedules that never ran",
+            ),
+            START_WITHIN,
+        )
 
 
 async def _start(client: Client, workflow: str, given: Any, *, id: str, **options: Any) -> Started:  # noqa: A002
