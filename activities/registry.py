@@ -18,6 +18,7 @@ from activities.own import OwnTarget
 from activities.publish import Ticks
 from activities.redrive import Redrives
 from activities.schedule_watch import ScheduleWatcher
+from activities.steps import StepResolver
 from activities.stops import Stops
 from holdfast.bus.connect import Bus
 from holdfast.clock import SystemClock
@@ -65,6 +66,7 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
         children.inspect_child,
         children.terminate_child,
         children.count_run,
+        StepResolver(bus).prepare_step,
         Announcer(bus).announce,
         Escalations(loaded).report_case,
         notify.notify,

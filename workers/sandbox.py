@@ -30,6 +30,7 @@ PASSED_THROUGH = (
     "workflows.policies",
     "workflows.records",
     "workflows.redrives",
+    "workflows.steps",
     "workflows.supervise",
     "workflows.tell",
 )

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from temporalio.common import RetryPolicy as TemporalRetryPolicy
 
 from holdfast.contracts.notifications import NOTIFY_ATTEMPTS
-from holdfast.domain.actions import Action, ActivityAction, HttpAction, MessageAction
+from holdfast.domain.actions import Action, ActivityAction, HttpAction, MessageAction, StepAction
 from holdfast.domain.retry import RetryPolicy
+from holdfast.domain.runs import ActionConfig
 
 FAILURE_TYPES: list[type[BaseException]] = [
     ValueError,
@@ -81,9 +82,20 @@ def attempt_timeout(action: Action) -> timedelta:
         return action.timeout
     if isinstance(action, MessageAction):
         return min(action.within, UPDATE_AT_MOST) if action.how == "update" else SMALL_CALL
+    if isinstance(action, StepAction):
+        return _configured_timeout(action.run)
     if action.kind == "workflow":  # a detached run: one start
         return SMALL_CALL
     return LOG_TIMEOUT if action.kind == "log" else NATS_TIMEOUT
+
+
+def _configured_timeout(run: ActionConfig) -> timedelta:
+    """The same for a step, whose action is resolved only when it is carried out."""
+    timed = run.http or run.activity
+    if timed is not None:
+        return timed.timeout
+    update = run.update or run.update_with_start
+    return min(update.within, UPDATE_AT_MOST) if update is not None else SMALL_CALL
 
 
 def remaining(policy: RetryPolicy, *, attempts: int) -> TemporalRetryPolicy:

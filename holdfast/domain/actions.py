@@ -182,8 +182,35 @@ class StepsAction(BaseModel):
         return f"steps {', '.join(step.name for step in self.steps)}"
 
 
+class FailedStep(BaseModel):
+    """Which step failed, for its compensations: `failed` in their mappings."""
+
+    model_config = _FROZEN
+
+    step: str
+    code: str
+    message: str
+
+
+class StepAction(BaseModel):
+    """One step of several when its turn has come, with what its mappings may read; made by the workflow."""
+
+    model_config = _FROZEN
+
+    kind: Literal["step"] = "step"
+    name: str
+    run: ActionConfig
+    results: dict[str, Any] = Field(default_factory=dict)
+    failed: FailedStep | None = None  # it compensates
+
+    @property
+    def target(self) -> str:
+        """Name it for people: `step charge: http`."""
+        return f"{'step' if self.failed is None else 'compensation of'} {self.name}: {self.run.kind}"
+
+
 SingleAction = HttpAction | WorkflowAction | NatsAction | LogAction | MessageAction | ActivityAction
-Action = Annotated[SingleAction | StepsAction, Field(discriminator="kind")]
+Action = Annotated[SingleAction | StepsAction | StepAction, Field(discriminator="kind")]
 
 
 class DeliverySpec(BaseModel):

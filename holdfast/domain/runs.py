@@ -72,7 +72,11 @@ class HttpRun(HttpOptions):
     @property
     def options(self) -> HttpOptions | None:
         """What goes along with the delivery; None where nothing of it was given."""
-        given = {name: getattr(self, name) for name in HttpOptions.model_fields if name in self.model_fields_set}
+        given = {
+            name: getattr(self, name)
+            for name, field in HttpOptions.model_fields.items()
+            if getattr(self, name) != field.default
+        }
         return HttpOptions(**given) if given else None
 
 
@@ -209,12 +213,17 @@ class ActionConfig(BaseModel):
         named = [name for name in self.kinds() if getattr(self, name) is not None]
         if len(named) != 1:
             raise ValueError(f"needs exactly one of {', '.join(self.kinds())}; has {', '.join(named) or 'none'}")
-        stray = sorted(_ONLY_WORKFLOW & self.model_fields_set)
+        # what crosses Temporal names every field, so it is the value that counts
+        stray = sorted(
+            n
+            for n in _ONLY_WORKFLOW
+            if getattr(self, n) != ActionConfig.model_fields[n].get_default(call_default_factory=True)
+        )
         if self.workflow is None and stray:
             raise ValueError(f"{', '.join(stray)}: only for `workflow`")
         if self.workflow is not None and self.task_queue is None:
             raise ValueError("`workflow` needs `task_queue`, the queue that your worker polls")
-        if self.detached and "start_within" in self.model_fields_set:
+        if self.detached and self.start_within != ActionConfig.model_fields["start_within"].default:
             raise ValueError("start_within: nobody watches a detached run")
         return self
 
