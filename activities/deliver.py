@@ -15,6 +15,7 @@ from activities.boundary import classify, is_permanent, translate
 from activities.http import HttpTarget
 from activities.nats import NatsTarget
 from activities.own import OwnTarget
+from activities.people import PeopleTarget
 from activities.steps import StepResolver
 from activities.target import Receipt, Shipment
 from holdfast.bus.connect import Bus
@@ -26,10 +27,12 @@ from holdfast.contracts.delivery import Attempt, DeliverInput, DeliverResult
 from holdfast.domain.actions import (
     Action,
     ActivityAction,
+    EmailAction,
     HttpAction,
     LogAction,
     MessageAction,
     NatsAction,
+    SlackAction,
     StepAction,
     WorkflowAction,
 )
@@ -49,6 +52,7 @@ class Deliver:
     metrics: Metrics
     clock: Clock
     own: OwnTarget = field(default_factory=lambda: OwnTarget({}))
+    people: PeopleTarget | None = None
     bus: Bus | None = None  # where bodies lie that are too large for an envelope
 
     @activity.defn(name=names.DELIVER)
@@ -102,6 +106,10 @@ class Deliver:
                 return await messages.send(action, shipment, trigger, number)
             case WorkflowAction():
                 return await messages.start(action, shipment, trigger)
+            case SlackAction() if self.people is not None:
+                return await self.people.slack(action, shipment)
+            case EmailAction() if self.people is not None:
+                return await self.people.email(action, shipment)
             case LogAction():
                 return log_target.write(action, shipment)
             case _:

@@ -15,6 +15,7 @@ from activities.http import HttpTarget, new_client
 from activities.nats import NatsTarget
 from activities.notify import Notify, Sender
 from activities.own import OwnTarget
+from activities.people import PeopleTarget
 from activities.publish import Ticks
 from activities.redrive import Redrives
 from activities.schedule_watch import ScheduleWatcher
@@ -47,7 +48,13 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
     clock = SystemClock()
     http = http or new_client()
     deliver = Deliver(
-        HttpTarget(http, secrets, clock), NatsTarget(bus), metrics, clock, own=OwnTarget(loaded.actions), bus=bus
+        HttpTarget(http, secrets, clock),
+        NatsTarget(bus),
+        metrics,
+        clock,
+        own=OwnTarget(loaded.actions),
+        people=PeopleTarget(http, secrets, clock),
+        bus=bus,
     )
     ticks = Ticks(bus, clock, metrics, Stops(bus, metrics, clock))
     redrives = Redrives(bus, loaded, ticks)

@@ -31,6 +31,7 @@ FIRST_ATTEMPT_LOCAL = timedelta(
 )  # a workflow task lives 30 s (DeliveryStart); longer attempts would renew it
 ATTEMPT_SLACK = timedelta(seconds=2)  # the activity ends itself at the action's timeout and says why; this is the net
 NATS_TIMEOUT = timedelta(seconds=5)
+PEOPLE_TIMEOUT = timedelta(seconds=15)  # SMTP needs several round trips
 UPDATE_AT_MOST = timedelta(minutes=10)
 LOG_TIMEOUT = timedelta(seconds=2)
 SMALL_CALL = timedelta(seconds=10)  # one publish, one describe: what takes longer is hung
@@ -84,6 +85,8 @@ def attempt_timeout(action: Action) -> timedelta:
         return min(action.within, UPDATE_AT_MOST) if action.how == "update" else SMALL_CALL
     if isinstance(action, StepAction):
         return _configured_timeout(action.run)
+    if action.kind in {"slack", "email"}:
+        return PEOPLE_TIMEOUT
     if action.kind == "workflow":  # a detached run: one start
         return SMALL_CALL
     return LOG_TIMEOUT if action.kind == "log" else NATS_TIMEOUT
@@ -95,6 +98,8 @@ def _configured_timeout(run: ActionConfig) -> timedelta:
     if timed is not None:
         return timed.timeout
     update = run.update or run.update_with_start
+    if run.slack is not None or run.email is not None:
+        return PEOPLE_TIMEOUT
     return min(update.within, UPDATE_AT_MOST) if update is not None else SMALL_CALL
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from holdfast.domain.http_options import HttpOptions
+from holdfast.domain.notifiers import EmailNotifier
 from holdfast.domain.quantities import Duration
 from holdfast.domain.retry import RetryPolicy
 from holdfast.domain.runs import ActionConfig
@@ -158,6 +159,40 @@ class ActivityAction(BaseModel):
         return f"activity {self.name}"
 
 
+class SlackAction(BaseModel):
+    """One message in Slack."""
+
+    model_config = _FROZEN
+
+    kind: Literal["slack"] = "slack"
+    url: str | None = None  # a reference
+    token: str | None = None  # a reference
+    channel: str | None = None
+    text: str
+    api: str = "https://slack.com/api"
+
+    @property
+    def target(self) -> str:
+        """Name it for people: `slack #ops`."""
+        return f"slack {self.channel or 'webhook'}"
+
+
+class EmailAction(BaseModel):
+    """One mail."""
+
+    model_config = _FROZEN
+
+    kind: Literal["email"] = "email"
+    settings: EmailNotifier
+    subject: str
+    text: str
+
+    @property
+    def target(self) -> str:
+        """Name it for people: `mail to ops@example.com`."""
+        return f"mail to {', '.join(self.settings.to)}"
+
+
 class StepPlan(BaseModel):
     """One step as it was configured when the delivery began: its mappings read the results of earlier steps."""
 
@@ -209,7 +244,9 @@ class StepAction(BaseModel):
         return f"{'step' if self.failed is None else 'compensation of'} {self.name}: {self.run.kind}"
 
 
-SingleAction = HttpAction | WorkflowAction | NatsAction | LogAction | MessageAction | ActivityAction
+SingleAction = (
+    HttpAction | WorkflowAction | NatsAction | LogAction | MessageAction | ActivityAction | SlackAction | EmailAction
+)
 Action = Annotated[SingleAction | StepsAction | StepAction, Field(discriminator="kind")]
 
 

@@ -49,7 +49,7 @@ def mappings(run: RunConfig) -> Iterator[Mapped]:
                 yield replace(one, place=(*place, "compensate", *one.place), steps=tuple(done))
 
 
-def of_action(run: ActionConfig, language: Language = EVENT) -> Iterator[Mapped]:
+def of_action(run: ActionConfig, language: Language = EVENT) -> Iterator[Mapped]:  # noqa: C901 - one step per kind
     """Every mapping of one action, in order."""
     if run.http is not None:
         yield from _of_http(run.http, language)
@@ -59,6 +59,15 @@ def of_action(run: ActionConfig, language: Language = EVENT) -> Iterator[Mapped]
             yield Mapped(("nats", "body"), "cel", run.nats.body, language)
     if run.log is not None:
         yield Mapped(("log", "message"), "cel", run.log.message, language)
+    if run.slack is not None:
+        if run.slack.channel is not None:
+            yield Mapped(("slack", "channel"), "text", run.slack.channel, language)
+        yield Mapped(("slack", "text"), "text", run.slack.text, language)
+    if run.email is not None:
+        for number, address in enumerate(run.email.to):
+            yield Mapped(("email", "to", number), "text", address, language)
+        yield Mapped(("email", "subject"), "text", run.email.subject, language)
+        yield Mapped(("email", "text"), "text", run.email.text, language)
     if run.activity is not None:
         yield from _nested(run.activity.args, ("activity", "args"), language)
     for kind in MESSAGES:

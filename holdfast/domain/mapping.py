@@ -8,15 +8,19 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from holdfast.domain import templates
 from holdfast.domain.actions import (
     Action,
     ActivityAction,
+    EmailAction,
     HttpAction,
     LogAction,
     MessageAction,
     NatsAction,
     SearchAttribute,
+    SlackAction,
     StepPlan,
     StepsAction,
     WorkflowAction,
@@ -26,10 +30,14 @@ from holdfast.domain.json_scan import Path
 from holdfast.domain.mapped import MESSAGES, Mapped, Place, compile_one, mappings, of_action
 from holdfast.domain.messages import SignalWithStartRun
 from holdfast.domain.needs import needs
+from holdfast.domain.notifiers import EmailNotifier
+from holdfast.domain.people_runs import EmailRun, SlackRun
 from holdfast.domain.runs import ActionConfig, RunConfig, StepConfig
 from holdfast.domain.templates import MappingError, Template
+from holdfast.errors import bounded
 
 _EVENT = "event"
+MAX_MESSAGE = 30_000  # characters; Slack takes 40,000
 _SHAPES: dict[str, tuple[type, ...]] = {"keyword": (str,), "text": (str,), "bool": (bool,), "int": (int,)}
 
 
@@ -67,6 +75,10 @@ class CompiledRun:
         if run.log is not None:
             message = self._value(("log", "message"), bound, plain)
             return LogAction(message=message if isinstance(message, str) else _json(message), level=run.log.level)
+        if run.slack is not None:
+            return self._slack(run.slack, bound)
+        if run.email is not None:
+            return self._email(run.email, bound)
         if run.activity is not None:
             return self._activity(bound, plain)
         for kind in MESSAGES:
@@ -102,6 +114,24 @@ class CompiledRun:
             timeout=http.timeout,
             options=http.options,
             guarded=self._template("http", "url").whole is not None,
+        )
+
+    def _slack(self, slack: SlackRun, bound: Bound) -> SlackAction:
+        channel = self._template("slack", "channel").render(bound) if slack.channel is not None else None
+        text = self._template("slack", "text").render(bound, _mrkdwn)
+        return SlackAction(url=slack.url, token=slack.token, channel=channel, text=text[:MAX_MESSAGE], api=slack.api)
+
+    def _email(self, email: EmailRun, bound: Bound) -> EmailAction:
+        to = [self._template("email", "to", number).render(bound) for number in range(len(email.to))]
+        try:
+            settings = EmailNotifier.model_validate({**email.server, "to": to})
+        except ValidationError:
+            raise MappingError("email.to: a value is no address") from None
+        subject = " ".join(self._template("email", "subject").render(bound).split())
+        if not subject.isprintable():
+            raise MappingError("email.subject: has control characters")
+        return EmailAction(
+            settings=settings, subject=bounded(subject, 500), text=self._template("email", "text").render(bound)
         )
 
     def _message(self, kind: str, bound: Bound, plain: Any) -> MessageAction:
@@ -162,6 +192,11 @@ class CompiledRun:
         template = self._compiled[place]
         assert isinstance(template, Template)  # noqa: S101 - by its kind
         return template
+
+
+def _mrkdwn(value: str) -> str:
+    """Escape what Slack reads as markup, so that no event can mention a channel or make a link."""
+    return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _plan(step: StepConfig) -> StepPlan:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from holdfast.domain.http_options import HttpOptions
 from holdfast.domain.messages import SignalRun, SignalWithStartRun, UpdateRun, UpdateWithStartRun
+from holdfast.domain.people_runs import EmailRun, SlackRun
 from holdfast.domain.quantities import Duration
 from holdfast.domain.secretrefs import is_reference
 
@@ -19,6 +20,8 @@ KINDS = (
     "http",
     "nats",
     "activity",
+    "slack",
+    "email",
     "log",
 )
 _ONLY_WORKFLOW = frozenset({"detached", "task_queue", "args", "timeout", "start_within", "id", "search_attributes"})
@@ -189,6 +192,8 @@ class ActionConfig(BaseModel):
         default=None, description="Update a workflow, started before where it does not run, and keep its answer."
     )
     activity: ActivityRun | None = Field(default=None, description="Run an action of your own.")
+    slack: SlackRun | None = Field(default=None, description="Post to Slack.")
+    email: EmailRun | None = Field(default=None, description="Send a mail.")
     http: HttpRun | None = Field(default=None, description="Call an HTTP endpoint.")
     nats: NatsRun | None = Field(default=None, description="Publish to NATS JetStream.")
     log: LogRun | None = Field(default=None, description="Write a line to the worker's log.")
@@ -240,8 +245,13 @@ class ActionConfig(BaseModel):
     @property
     def references(self) -> tuple[str, ...]:
         """Every secret that it refers to."""
+        given: list[str | None] = []
+        if self.slack is not None:
+            given = [self.slack.url, self.slack.token]
+        if self.email is not None:
+            given = [self.email.username, self.email.password, self.email.ca]
         if self.http is None:
-            return ()
+            return tuple(one for one in given if one is not None and is_reference(one))
         return (*(value for value in self.http.headers.values() if is_reference(value)), *self.http.references)
 
 
