@@ -4,6 +4,7 @@ Temporal's own parser wants day of month *and* day of week to match; cron fires 
 (`0 0 1 * 1`: every first of a month and every Monday). So an expression becomes one or two calendars here.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,6 +33,7 @@ ALIASES = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
+LONGEST = timedelta(days=3_660)  # of an interval; what is rarer is a date
 _EVERY = re.compile(r"@every\s+(\S+?)(?:/(\S+))?")
 _GO_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s|d))+")
 _GO_PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|d)")
@@ -107,8 +109,10 @@ def _duration(text: str, whole: str) -> timedelta:
     if not _GO_DURATION.fullmatch(text):
         raise ValueError(f"{whole!r}: {text!r} is not a duration, like 30s, 90m or 1h30m")
     seconds = sum(float(number) * _GO_UNITS[unit] for number, unit in _GO_PART.findall(text))
-    if seconds != int(seconds):
+    if seconds < math.inf and seconds != int(seconds):
         raise ValueError(f"{whole!r}: {text!r} is not a whole number of seconds")
+    if seconds > LONGEST.total_seconds():
+        raise ValueError(f"{whole!r}: {text!r} is longer than {LONGEST.days} days")
     return timedelta(seconds=seconds)
 
 
