@@ -14,6 +14,7 @@ from activities.escalations import Escalations
 from activities.http import HttpTarget, new_client
 from activities.nats import NatsTarget
 from activities.notify import Notify, Sender
+from activities.operations import Operations
 from activities.own import OwnTarget
 from activities.people import PeopleTarget
 from activities.publish import Ticks
@@ -59,6 +60,7 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
     ticks = Ticks(bus, clock, metrics, Stops(bus, metrics, clock))
     redrives = Redrives(bus, loaded, ticks)
     watches = Watches()
+    operations = Operations(bus, loaded, clock)
     children = Children(metrics, clock)
     notify = Notify(Sender(loaded.config.notifiers, secrets, http, bus, clock), metrics, ui)
     return [
@@ -70,6 +72,8 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
         redrives.republish,
         watches.watch_trigger,
         watches.look_at_trigger,
+        operations.survey_operation,
+        operations.advance_operation,
         children.inspect_child,
         children.terminate_child,
         children.count_run,

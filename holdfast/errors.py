@@ -34,6 +34,8 @@ class ErrorCode(StrEnum):
     CASE_CLOSED = "case.closed"
     CASE_REDRIVING = "case.redriving"
     CASE_REFUSED = "case.refused"
+    CASE_REDRIVEN = "case.redriven"
+    OPERATION_ILLEGAL_MOVE = "operation.illegal_move"
     NOT_FOUND = "not_found"
     ACCESS_UNAUTHENTICATED = "access.unauthenticated"
     ACCESS_FORBIDDEN = "access.forbidden"

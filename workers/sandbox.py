@@ -24,6 +24,7 @@ PASSED_THROUGH = (
     "workflows.inputs",
     "workflows.moves",
     "workflows.narrate",
+    "workflows.operation",
     "workflows.narrate_escalation",
     "workflows.notices",
     "workflows.outcomes",

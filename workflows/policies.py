@@ -69,6 +69,12 @@ LOOK_LAST = timedelta(minutes=5)  # between looks at one that stays silent
 LONGEST_LOOK = timedelta(hours=1)  # a look that releases thousands of cases at its rate
 LOOK_HEARTBEAT = timedelta(seconds=30)
 REDRIVE_NUMBERS = 50  # ids to step over where an earlier case of the same dead letter already used them
+CONFIRM_WITHIN = timedelta(hours=1)  # an operation that nobody confirms ends
+SLICE = timedelta(seconds=5)  # of an operation: as long as its pace needs for one slice, so that `pause` acts soon
+SLICE_ITEMS = 250  # and never more than these, whatever the pace
+LONGEST_SURVEY = timedelta(hours=2)
+LONGEST_SLICE = timedelta(minutes=10)  # the activity ends its slice itself after seconds; this is the net
+OPERATION_HEARTBEAT = timedelta(seconds=20)  # a worker that died is noticed so soon
 TASK_TIMEOUT = timedelta(seconds=30)  # of a delivery's workflow task: three times the longest local attempt
 
 WATCH_EVERY = timedelta(seconds=30)

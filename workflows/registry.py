@@ -1,5 +1,6 @@
 """Every workflow that a Holdfast worker runs; the worker and the replayer take this list."""
 
+from workflows.bulk import BulkOperation, Replay
 from workflows.case_watch import CaseWatch
 from workflows.dead_letter import DeadLetter
 from workflows.delivery import EventDelivery
@@ -8,4 +9,14 @@ from workflows.schedule_watch import ScheduleWatch
 from workflows.scheduled import ScheduledEvent
 from workflows.unknown import UnknownType
 
-WORKFLOWS: list[type] = [EventDelivery, DeadLetter, ScheduledEvent, CaseWatch, ScheduleWatch, Escalation, UnknownType]
+WORKFLOWS: list[type] = [
+    EventDelivery,
+    DeadLetter,
+    ScheduledEvent,
+    CaseWatch,
+    ScheduleWatch,
+    Escalation,
+    BulkOperation,
+    Replay,
+    UnknownType,
+]

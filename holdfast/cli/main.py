@@ -28,6 +28,8 @@ COMMANDS = {
     "triggers": "holdfast.cli.triggers",
     "import": "holdfast.cli.imports",
     "dead-letters": "holdfast.cli.dead_letters",
+    "bulk": "holdfast.cli.bulk",
+    "replay": "holdfast.cli.replay",
     "rejected": "holdfast.cli.rejected",
     "tokens": "holdfast.cli.tokens",
     "escalations": "holdfast.cli.escalations",

@@ -40,6 +40,17 @@ class StepOutcome(BaseModel):
         return self.state == "done" and self.compensation != "done"
 
 
+class Replayed(BaseModel):
+    """Lineage of a delivery that was made anew from the stream."""
+
+    model_config = _FROZEN
+
+    of: str  # workflow id that the delivery has when it comes by itself
+    operation: str  # workflow id of the Replay
+    by: str
+    again: str = ""  # the operation's name, where it repeats what was delivered or replayed before
+
+
 class DeliveryInput(BaseModel):
     """Input of `EventDelivery`. It arrives raw and is validated inside the workflow, where failing is an outcome."""
 
@@ -51,6 +62,7 @@ class DeliveryInput(BaseModel):
     sequence: int | None = None  # position in the EVENTS stream
     redrive: Redrive | None = None
     completed: tuple[StepOutcome, ...] = ()  # of an action with steps: those that an earlier delivery has done
+    replay: Replayed | None = None
     awaited_until: AwareDatetime | None = None  # until then a gateway waits to be told the outcome
 
 

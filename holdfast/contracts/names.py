@@ -8,6 +8,8 @@ DEAD_LETTER = "DeadLetter"
 SCHEDULED_EVENT = "ScheduledEvent"
 ESCALATION = "Escalation"
 CASE_WATCH = "CaseWatch"
+BULK_OPERATION = "BulkOperation"
+REPLAY = "Replay"
 SCHEDULE_WATCH = "ScheduleWatch"
 SCHEDULE_WATCH_ID = "holdfast/schedule-watch"
 
@@ -29,6 +31,8 @@ REPORT_CASE = "report_case"
 NOTIFY = "notify"
 WATCH_TRIGGER = "watch_trigger"
 LOOK_AT_TRIGGER = "look_at_trigger"
+SURVEY_OPERATION = "survey_operation"
+ADVANCE_OPERATION = "advance_operation"
 WATCH_SCHEDULES = "watch_schedules"
 
 # updates and signals of a case (each is both), and its query
@@ -42,6 +46,12 @@ RECOVERED = "recovered"  # signal: the watch of a trigger has seen that its targ
 SUPERSEDED = "superseded"  # signal: the watch of a trigger has seen a newer delivery of the same key
 CASE = "case"
 
+# updates of an operation over many things, and its query
+CONFIRM = "confirm"
+PAUSE = "pause"
+RESUME = "resume"
+CANCEL = "cancel"
+PROGRESS = "progress"
 # signal and query of an escalation; it also takes `acknowledge`, as Update and as signal
 REPORT = "report"
 SHOW_ESCALATION = "escalation"
@@ -75,3 +85,7 @@ MEMO_OWNER = "holdfast"
 # memo of their action, which, unlike the schedule's own, can be changed
 MEMO_MAX_RUNS = "holdfast-max-runs"  # the number that the remaining runs were counted from
 MEMO_COUNTED_SINCE = "holdfast-counted-since"  # stop_when counts ticks after this time
+
+# memo of a delivery that was made anew from the stream: the operation, and the delivery it repeats
+MEMO_REPLAY = "holdfast-replay"
+MEMO_REPLAY_OF = "holdfast-replay-of"

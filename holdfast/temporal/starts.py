@@ -50,12 +50,14 @@ class Started:
 
 async def start_delivery(client: Client, given: DeliveryInput) -> Started:
     """Start the delivery of one event by one trigger. Raises what `classify` says."""
-    event = given.envelope
+    event, replay = given.envelope, given.replay
+    normal = ids.delivery_id(given.spec.trigger, event.source, event.id)
     return await _start(
         client,
         names.EVENT_DELIVERY,
         given,
-        id=ids.delivery_id(given.spec.trigger, event.source, event.id),
+        id=normal if replay is None else ids.replay_id(normal, replay.again),
+        memo=None if replay is None else {names.MEMO_REPLAY: replay.operation, names.MEMO_REPLAY_OF: replay.of},
         request_eager_start=True,  # saves a round trip where a worker shares this process; nothing depends on it
         search_attributes=_attributes(
             (_SOURCE, event.source),
@@ -64,7 +66,9 @@ async def start_delivery(client: Client, given: DeliveryInput) -> Started:
             (_TRIGGER, given.spec.trigger),
             (_KEY, given.spec.key or ""),
         ),
-        static_summary=_line(f"{event.type} from {event.source}: {given.spec.action.target}"),
+        static_summary=_line(
+            f"{event.type} from {event.source}: {given.spec.action.target}" + (" (replay)" if replay else "")
+        ),
         static_details=_table(
             ("event", event.id),
             ("source", event.source),
@@ -73,6 +77,8 @@ async def start_delivery(client: Client, given: DeliveryInput) -> Started:
             ("received", rfc3339(event.received_at)),
             ("trigger", given.spec.trigger),
             ("target", given.spec.action.target),
+            ("replay of", replay.of if replay else ""),
+            ("replayed by", f"{replay.by}, {replay.operation}" if replay else ""),
         ),
     )
 
@@ -104,6 +110,7 @@ async def start_case(client: Client, record: DeadLetterRecord) -> Started:
             ("trigger", record.trigger),
             ("attempts", str(record.attempt_count or "")),
             ("delivery", record.workflow_id or ""),
+            ("replay of", record.replay.of if record.replay else ""),
         ),
     )
 

@@ -32,15 +32,21 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 async def stack(tmp_path: Path, nats_server: NatsServer, temporal_server: TemporalServer) -> AsyncIterator[Stack]:
-    """A worker on the real servers; no schedules are left afterwards."""
+    """A worker on the real servers; afterwards no schedules are left, and no tick that the next test would run."""
     client = await durable.connect(temporal_server.plan.address)
     async with (
         buses.connected(nats_server) as bus,
         durable.stack(client, bus, durable.config(tmp_path), {}) as running,
     ):
         yield running
-    async for listed in await client.list_schedules():
-        await client.get_schedule_handle(listed.id).delete()
+        async for listed in await client.list_schedules():
+            await client.get_schedule_handle(listed.id).delete()
+
+        async def all_ran() -> bool:
+            query = f"WorkflowType = '{names.SCHEDULED_EVENT}' AND ExecutionStatus = 'Running'"
+            return (await client.count_workflows(query)).count == 0
+
+        await assert_eventually(all_ran)
 
 
 async def temporal(server: TemporalServer, *words: str) -> str:

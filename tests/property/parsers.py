@@ -291,6 +291,7 @@ EXCUSED = {
     "holdfast.domain.registered": "holds constants of the configuration against a model, and catches its refusal",
     "holdfast.domain.mapping": "builds the settings of a mail, and catches their refusal",
     "holdfast.temporal.attributes": "makes a time of what the model of a search attribute has read already",
+    "activities.slices": "reads its own heartbeat, and begins anew where it cannot",
     "activities.stops": "reads the memo that `schedules apply` wrote",
     "holdfast.cli.schedule_page": "shows zones that the configuration, or Temporal, has accepted",
     "holdfast.domain.casebook": "reads what the run before it packed",

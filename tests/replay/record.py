@@ -30,6 +30,7 @@ from holdfast.contracts import names
 from holdfast.contracts.dead_letter import CaseView, DeadLetterRecord
 from holdfast.contracts.escalation_runs import EscalationInput
 from holdfast.contracts.escalations import CaseNotice, Change
+from holdfast.contracts.operations import Progress
 from holdfast.domain.actions import MessageAction, StepPlan, StepsAction, WorkflowAction
 from holdfast.domain.deadletters import CaseState, Stage
 from holdfast.domain.escalations import EscalationConfig, TierConfig
@@ -38,7 +39,7 @@ from holdfast.domain.runs import ActionConfig, HttpRun
 from holdfast.domain.triggers import AutoRedrive, DeadLetterConfig
 from holdfast.embedded.sink import Reply
 from holdfast.temporal import escalations
-from tests import buses, durable, servers
+from tests import bulks, buses, durable, servers
 from tests.conftest import assert_eventually
 from tests.durable import RECEIVED, Stack, delivery
 
@@ -155,6 +156,32 @@ def _case(
         await handle.result()
 
     return play
+
+
+def _operation(*said: str, status: int = 200, **more: Any) -> Scenario:
+    """Three cases of a source, moved by one operation; `said` are its Updates, the last a phase to wait for before."""
+
+    async def play(stack: Stack, workflow_id: str) -> None:
+        stack.sink.standing.update({f"/item/{number}": Reply(status) for number in range(3)})
+        await bulks.open_cases(stack.client, stack.sink.url, range(3), source=workflow_id)
+        given = bulks.redrive_all(workflow_id, **more)
+        handle = await stack.start(names.BULK_OPERATION, given, workflow_id)
+        for update in said:
+
+            async def may(update: str = update) -> bool:
+                last = await handle.query(names.PROGRESS, result_type=Progress)
+                return bool(last.phase == {"confirm": "waiting", "resume": "paused"}.get(update, last.phase))
+
+            await assert_eventually(may, within=30)
+            await handle.execute_update(update, {"by": "ana"}, result_type=Progress)
+        with contextlib.suppress(WorkflowFailureError):
+            await handle.result()
+
+    return play
+
+
+_NONSENSE = {"kind": "bulk", "move": "redrive", "select": {"where": "1"}}
+_REPLAYED = {"kind": "replay", "source": "shop", "since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"}
 
 
 async def _watch(stack: Stack, workflow_id: str) -> None:
@@ -280,6 +307,15 @@ SCENARIOS: dict[str, Scenario] = {
         (f"signal {names.RECOVERED}", {"at": "2099-01-01T00:00:00Z", "delivery": "gone/shop/well"}),
         policy=DeadLetterConfig(auto_redrive=AutoRedrive(when_recovered=True)),
     ),
+    "bulk-redriven": _operation(rate="1000/s"),
+    "bulk-confirmed-paused-resumed": _operation("pause", "confirm", "resume", confirmed=False, rate="1000/s"),
+    "bulk-cancelled": _operation("cancel", confirmed=False),
+    "bulk-dry-run": _operation(dry_run=True),
+    "bulk-nonsense": _input(
+        names.BULK_OPERATION, {"work": {"kind": "bulk", "move": "redrive", "select": {"where": "1"}}}
+    ),
+    "bulk-unreadable": _input(names.BULK_OPERATION, 7),
+    "replay-of-nothing": _input(names.REPLAY, {"work": _REPLAYED, "confirmed": True}),
     "watch-nobody": _input(names.CASE_WATCH, {"trigger": "nobody"}),
     "case-unreadable": _input(names.DEAD_LETTER, 7),
     "tick-published": _input(names.SCHEDULED_EVENT, {"schedule": "nightly", "data_expression": "tick.date"}),
