@@ -51,7 +51,7 @@ class Deliver:
     nats: NatsTarget
     metrics: Metrics
     clock: Clock
-    own: OwnTarget = field(default_factory=lambda: OwnTarget({}))
+    own: OwnTarget = field(default_factory=lambda: OwnTarget(dict))
     people: PeopleTarget | None = None
     bus: Bus | None = None  # where bodies lie that are too large for an envelope
 

@@ -18,6 +18,7 @@ from holdfast.contracts import names
 from holdfast.contracts.operations import BulkWork, ReplayWork, SliceInput, SliceResult, Survey, SurveyInput
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.settings.file import LoadedConfig
+from holdfast.settings.live import LiveConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Operations:
     """Does operations with the worker's own client."""
 
     bus: Bus
-    loaded: LoadedConfig
+    loaded: LoadedConfig | LiveConfig
     clock: Clock
 
     @activity.defn(name=names.SURVEY_OPERATION)

@@ -5,7 +5,7 @@ Flow: deliver → **own** → the user's function. Any error but `Refused` is tr
 
 import asyncio
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -21,12 +21,13 @@ from holdfast.errors import ErrorCode, HoldfastError, PermanentFailure, Transien
 class OwnTarget:
     """Runs actions of the user's own. A function that is not async runs in a thread."""
 
-    def __init__(self, actions: Mapping[str, RegisteredAction]) -> None:
+    def __init__(self, actions: Callable[[], Mapping[str, RegisteredAction]]) -> None:
+        """`actions` gives those in force: a reloaded configuration may have others."""
         self._actions = actions
 
     async def send(self, action: ActivityAction, shipment: Shipment, *, trigger: str, attempt: int) -> Receipt:
         """Run it once. Raises TransientFailure or PermanentFailure."""
-        found = self._actions.get(action.name)
+        found = self._actions().get(action.name)
         if found is None:
             # transient: a worker that is being deployed anew may have it
             raise TransientFailure(ErrorCode.TARGET_MISCONFIGURED, f"this worker has no action {action.name!r}")

@@ -8,6 +8,7 @@ import httpx
 from activities.announce import Announcer
 from activities.case_watch import Watches
 from activities.children import Children
+from activities.custody import CustodyCount
 from activities.dead_letters import DeadLetters
 from activities.deliver import Deliver
 from activities.escalations import Escalations
@@ -22,9 +23,11 @@ from activities.redrive import Redrives
 from activities.schedule_watch import ScheduleWatcher
 from activities.steps import StepResolver
 from activities.stops import Stops
+from activities.sweeping import Sweeps
 from holdfast.bus.connect import Bus
 from holdfast.clock import SystemClock
 from holdfast.settings.file import LoadedConfig
+from holdfast.settings.live import LiveConfig
 from holdfast.settings.secrets import Secrets
 from holdfast.telemetry.metrics import Metrics
 
@@ -33,7 +36,7 @@ DEFAULT_UI = "http://127.0.0.1:8233"
 
 def build(  # noqa: PLR0913 - the one place where everything comes together
     bus: Bus,
-    loaded: LoadedConfig,
+    loaded: LoadedConfig | LiveConfig,
     secrets: Secrets,
     metrics: Metrics,
     http: httpx.AsyncClient | None = None,
@@ -53,7 +56,7 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
         NatsTarget(bus),
         metrics,
         clock,
-        own=OwnTarget(loaded.actions),
+        own=OwnTarget(lambda: loaded.actions),
         people=PeopleTarget(http, secrets, clock),
         bus=bus,
     )
@@ -62,6 +65,7 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
     watches = Watches()
     operations = Operations(bus, loaded, clock)
     children = Children(metrics, clock)
+    sweeps = Sweeps(bus, metrics, clock, loaded.config.sweeper)
     notify = Notify(Sender(loaded.config.notifiers, secrets, http, bus, clock), metrics, ui)
     return [
         deliver.deliver,
@@ -74,6 +78,10 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
         watches.look_at_trigger,
         operations.survey_operation,
         operations.advance_operation,
+        sweeps.plan_sweep,
+        sweeps.sweep_part,
+        sweeps.tell_sweep,
+        CustodyCount(bus, loaded, metrics, clock).count_custody,
         children.inspect_child,
         children.terminate_child,
         children.count_run,

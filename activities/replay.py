@@ -27,6 +27,7 @@ from holdfast.domain.expressions import EVENT, Absent, Expression, Found
 from holdfast.domain.matching import CompiledTrigger, Matched, Undecidable, Verdict, see
 from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput, bounded
 from holdfast.settings.file import LoadedConfig
+from holdfast.settings.live import LiveConfig
 from holdfast.temporal.namespace import LEAST_RETENTION, retention_of
 from holdfast.temporal.replays import exists
 from holdfast.temporal.starts import start_delivery
@@ -44,7 +45,7 @@ class Replays:
     """Replays with the configuration as it is now."""
 
     bus: Bus
-    loaded: LoadedConfig
+    loaded: LoadedConfig | LiveConfig
 
     async def survey(self, work: ReplayWork) -> Survey:
         """Count what would be delivered, and explain the first events. Raises RejectedInput, Unavailable."""

@@ -74,6 +74,11 @@ class ErrorCode(StrEnum):
     WORKFLOW_NOT_FOUND = "workflow.not_found"
     WORKFLOW_UNKNOWN_TYPE = "workflow.unknown_type"
     DELIVERY_CANCELLED = "delivery.cancelled"
+    DELIVERY_OVERDUE = "delivery.overdue"
+    RUN_TERMINATED = "run.terminated"
+    RUN_TIMED_OUT = "run.timed_out"
+    RUN_CANCELLED = "run.cancelled"
+    RUN_FAILED = "run.failed"
     START_REJECTED = "start.rejected"
     DEAD_LETTERED = "dead_lettered"
     # a bug

@@ -77,6 +77,11 @@ def is_redrive(workflow_id: str) -> bool:
     return ":r" in workflow_id  # `:` stands in no token
 
 
+def first_delivery(workflow_id: str) -> str:
+    """Return the delivery that a redrive, of whatever number, goes back to; a delivery itself as it is."""
+    return workflow_id.partition(":r")[0]  # `:` stands in no token
+
+
 def case_id(dead_letter_id: str) -> str:
     """Workflow id of the case for a dead letter."""
     return f"dead-letter/{dead_letter_id}"

@@ -19,6 +19,7 @@ PASSED_THROUGH = (
     "holdfast.errors",
     "holdfast.ids",
     "workflows.calls",
+    "workflows.calls_sweep",
     "workflows.case",
     "workflows.escalate",
     "workflows.inputs",

@@ -68,6 +68,7 @@ LOOK_FIRST = timedelta(minutes=1)  # between looks at a trigger that delivers, o
 LOOK_LAST = timedelta(minutes=5)  # between looks at one that stays silent
 LONGEST_LOOK = timedelta(hours=1)  # a look that releases thousands of cases at its rate
 LOOK_HEARTBEAT = timedelta(seconds=30)
+SWEEP_HEARTBEAT = timedelta(minutes=2)  # a sweep says that it lives per run, and one run may cost a few slow calls
 REDRIVE_NUMBERS = 50  # ids to step over where an earlier case of the same dead letter already used them
 CONFIRM_WITHIN = timedelta(hours=1)  # an operation that nobody confirms ends
 SLICE = timedelta(seconds=5)  # of an operation: as long as its pace needs for one slice, so that `pause` acts soon

@@ -2,11 +2,13 @@
 
 from workflows.bulk import BulkOperation, Replay
 from workflows.case_watch import CaseWatch
+from workflows.custody import Custody
 from workflows.dead_letter import DeadLetter
 from workflows.delivery import EventDelivery
 from workflows.escalation import Escalation
 from workflows.schedule_watch import ScheduleWatch
 from workflows.scheduled import ScheduledEvent
+from workflows.sweep import Sweep
 from workflows.unknown import UnknownType
 
 WORKFLOWS: list[type] = [
@@ -18,5 +20,7 @@ WORKFLOWS: list[type] = [
     Escalation,
     BulkOperation,
     Replay,
+    Sweep,
+    Custody,
     UnknownType,
 ]

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from holdfast.cli.backtest import backtest
 from holdfast.cli.options import ConfigOption, JsonOption
 from holdfast.cli.output import console, show_json
 from holdfast.cli.samples import Form, Sample, read_events
@@ -55,9 +56,15 @@ FormOption = Annotated[
 MatchOption = Annotated[bool, typer.Option("--require-match", help="Exit 1 too when an event is taken by no trigger.")]
 
 
+app.command()(backtest)
+
+
 @app.callback()
 def _group() -> None:
-    """See the triggers, and try them with events before they are live. Needs no servers."""
+    """See the triggers, and try them before they are live: with events of your own, or those that have been.
+
+    Only `backtest` needs a bus.
+    """
 
 
 @app.command("list")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +33,7 @@ from holdfast.temporal import schedules
 from holdfast.temporal.connect import connect
 from holdfast.temporal.schedules import Change
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 app = typer.Typer(add_completion=False)
 
@@ -120,7 +121,19 @@ def _listen(stack: EmbeddedStack) -> asyncio.Event:
 
     for number in SIGNALS:
         loop.add_signal_handler(number, on_signal)
+    on_terminal = sys.stdin.isatty()
+    # the same signal says "read the file again" and, when a terminal is closed, "your user is gone"
+    loop.add_signal_handler(signal.SIGHUP, lambda: on_signal() if on_terminal and _hung_up() else stack.reload())
     return leaving
+
+
+def _hung_up() -> bool:
+    """Whether the terminal that we were started in is gone."""
+    try:
+        os.tcgetpgrp(sys.stdin.fileno())
+    except (OSError, ValueError):
+        return True
+    return False
 
 
 async def _apply_schedules(stack: EmbeddedStack, loaded: LoadedConfig, out: Console) -> None:

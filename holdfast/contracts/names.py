@@ -10,6 +10,8 @@ ESCALATION = "Escalation"
 CASE_WATCH = "CaseWatch"
 BULK_OPERATION = "BulkOperation"
 REPLAY = "Replay"
+SWEEP = "Sweep"
+CUSTODY = "Custody"
 SCHEDULE_WATCH = "ScheduleWatch"
 SCHEDULE_WATCH_ID = "holdfast/schedule-watch"
 
@@ -33,6 +35,10 @@ WATCH_TRIGGER = "watch_trigger"
 LOOK_AT_TRIGGER = "look_at_trigger"
 SURVEY_OPERATION = "survey_operation"
 ADVANCE_OPERATION = "advance_operation"
+PLAN_SWEEP = "plan_sweep"
+SWEEP_PART = "sweep_part"
+TELL_SWEEP = "tell_sweep"
+COUNT_CUSTODY = "count_custody"
 WATCH_SCHEDULES = "watch_schedules"
 
 # updates and signals of a case (each is both), and its query
@@ -79,6 +85,10 @@ SEARCH_ATTRIBUTES = (
 STATE_RETRYING = "retrying"
 STATE_DEAD_LETTERED = "dead-lettered"
 STATE_DELIVERED = "delivered"  # set only where it was retrying before: the first success costs no command
+
+# schedules of Holdfast's own housekeeping: not those of holdfast.yaml
+SWEEP_SCHEDULE = "holdfast-sweep"
+CUSTODY_SCHEDULE = "holdfast-custody"
 
 # memo of the schedules that Holdfast owns
 MEMO_OWNER = "holdfast"

@@ -164,6 +164,12 @@ class EmbeddedStack:
         for service in self._services.values():
             service.kill_now()
 
+    def reload(self) -> None:
+        """Have gateway and worker read holdfast.yaml and its secrets again; each says in its log what became of it."""
+        for name in ROLES:
+            if name in self._services:
+                self._services[name].hang_up()
+
     async def stop_server(self, name: str) -> None:
         """Stop one server on purpose: it stays down until `start_server`."""
         await self._service(name).stop()

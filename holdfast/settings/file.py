@@ -22,6 +22,7 @@ from holdfast.domain.registered import RegisteredAction
 from holdfast.domain.schedules import ScheduleConfig
 from holdfast.domain.sources import SourceConfig
 from holdfast.domain.streams import BusConfig
+from holdfast.domain.sweeping import SweeperConfig
 from holdfast.domain.triggers import TriggerConfig
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.ids import NAME
@@ -54,6 +55,7 @@ class HoldfastConfig(BaseModel):
         description="Modules with actions of your own: `package.module`, or a file like `actions.py`, relative to this"
         " file. They are imported by the worker and by `holdfast check`, never by the gateway.",
     )
+    sweeper: SweeperConfig = Field(default=SweeperConfig(), description="Finding what fell through.")
     api: ApiConfig = Field(default=ApiConfig(), description="Who may ask over HTTP.")
 
 
@@ -98,6 +100,7 @@ class LoadedConfig:
     file: Path
     config: HoldfastConfig
     triggers: CompiledTriggers
+    text: str = ""  # of the file; secrets are only ever referred to in it
     actions: Mapping[str, RegisteredAction] = field(default_factory=dict)  # the user's own
 
 
@@ -106,7 +109,8 @@ def load_config(file: Path, *, actions: bool = True) -> LoadedConfig:
 
     `actions` False imports no module of the user's: for the gateway, which runs none.
     """
-    tree = _parse(file)
+    text = _read(file)
+    tree = _parse(file, text)
     config, problems = _validate(tree)
     own, wrong = load_actions(config.actions, file.absolute().parent) if actions else ({}, [])
     for number, reason in wrong:
@@ -122,7 +126,7 @@ def load_config(file: Path, *, actions: bool = True) -> LoadedConfig:
     ]
     if problems:
         raise ConfigError(file, problems)
-    return LoadedConfig(file, config, CompiledTriggers(config.triggers), own)
+    return LoadedConfig(file, config, CompiledTriggers(config.triggers), text, own)
 
 
 def _validate(tree: CommentedMap) -> tuple[HoldfastConfig, list[ConfigProblem]]:
@@ -152,16 +156,19 @@ def _section(tree: Any, section: str) -> dict[str, Any]:
     return entries if isinstance(entries, dict) else {}
 
 
-def _parse(file: Path) -> CommentedMap:
+def _read(file: Path) -> str:
     try:
         if file.stat().st_size > MAX_FILE:
             raise ConfigError(file, [ConfigProblem("", f"is larger than {MAX_FILE} bytes")])
-        text = file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         hint = "name another with --config, or start from examples/holdfast.yaml"
         raise ConfigError(file, [ConfigProblem("", "there is no such file", 0, hint)]) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(file, [ConfigProblem("", f"cannot be read: {type(error).__name__}")]) from error
+
+
+def _parse(file: Path, text: str) -> CommentedMap:
     try:
         tree = YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
@@ -259,6 +266,14 @@ def _cross_checks(config: HoldfastConfig) -> Iterator[_Finding]:
             yield ("api", "tokens", name), "not a name", "use a-z, 0-9, - and _, at most 63 characters"
     for name in config.schedules.keys() & config.sources.keys():
         yield ("schedules", name), "a source has the same name", "their events could not be told apart"
+    streams = list(config.bus.streams.of_events)
+    for name, source in config.sources.items():
+        if source.stream not in streams:
+            yield (
+                ("sources", name, "stream"),
+                f"there is no stream of events {source.stream!r}",
+                (f"{_did_you_mean(source.stream, streams)}; declare it under bus.streams"),
+            )
     yield from _notified(config)
     yield from _routes(config)
     yield from _expressions(config)

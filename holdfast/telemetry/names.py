@@ -4,10 +4,10 @@
 of a configured source, or `_` where a request named none.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from holdfast.telemetry.kinds import LogEvent, MetricName, SpanName
+from holdfast.telemetry.sweep_names import SWEEP_EVENTS, SWEEP_METRICS, SWEPT, UNACCOUNTED
 
-Kind = Literal["counter", "gauge", "histogram"]
+__all__ = ["SWEPT", "UNACCOUNTED", "LogEvent", "MetricName", "SpanName"]
 
 UNKNOWN = "_"
 """Label value where there is none: a request for no source, a dead letter of no trigger."""
@@ -22,45 +22,6 @@ LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 END_TO_END_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0, 86_400.0)
 """Seconds; from a first attempt that succeeds to a day of retries."""
-
-
-@dataclass(frozen=True, slots=True)
-class MetricName:
-    """One metric. `name` is OpenTelemetry's, dotted; `unit` is UCUM, an annotation in braces counts things."""
-
-    name: str
-    kind: Kind
-    unit: str
-    labels: tuple[str, ...]
-    description: str
-    buckets: tuple[float, ...] = ()
-
-    @property
-    def prometheus(self) -> str:
-        """Name in the exposition, without a histogram's `_bucket`, `_count` and `_sum`."""
-        plain = self.name.replace(".", "_")
-        if self.kind == "counter":
-            return f"{plain}_total"
-        return plain + {"s": "_seconds", "By": "_bytes"}.get(self.unit, "")
-
-
-@dataclass(frozen=True, slots=True)
-class SpanName:
-    """One span and where it is made."""
-
-    name: str
-    kind: Literal["server", "producer", "consumer", "client", "internal"]
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
-class LogEvent:
-    """One log event: the message is the name, the facts are fields."""
-
-    name: str
-    level: Literal["debug", "info", "warning", "error"]
-    fields: tuple[str, ...]
-    description: str
 
 
 GATEWAY_REQUESTS = MetricName(
@@ -153,6 +114,22 @@ QUEUE_DEPTH = MetricName(
     ("state",),
     "Events on the bus not settled yet: pending (not handed out) and ack_pending (handed out).",
 )
+CONFIG_INFO = MetricName(
+    "holdfast.config.info", "gauge", "", ("hash",), "1, with the hash of the configuration that this process runs."
+)
+CONFIG_STALE = MetricName(
+    "holdfast.config.stale", "gauge", "", (), "1 while holdfast.yaml was changed and could not be taken."
+)
+CONFIG_RELOADS = MetricName(
+    "holdfast.config.reloads", "counter", "{reload}", ("outcome",), "Reloads of holdfast.yaml: applied or refused."
+)
+EVICTED = MetricName(
+    "holdfast.bus.evicted",
+    "counter",
+    "{event}",
+    ("stream",),
+    "Events that left a stream unprocessed (discard old, or max_age); the log and `holdfast bus show` name them.",
+)
 CIRCUIT_OPEN = MetricName(
     "holdfast.dispatcher.circuit.open", "gauge", "", (), "1 while the dispatcher fetches nothing: Temporal is away."
 )
@@ -233,6 +210,10 @@ METRICS = (
     DISPATCHED,
     UNMATCHED,
     REDELIVERED,
+    EVICTED,
+    CONFIG_INFO,
+    CONFIG_STALE,
+    CONFIG_RELOADS,
     QUEUE_DEPTH,
     CIRCUIT_OPEN,
     DEAD_LETTERS,
@@ -241,6 +222,7 @@ METRICS = (
     ATTEMPTS,
     RETRIES,
     END_TO_END,
+    *SWEEP_METRICS,
     TICKS,
     TICKS_MISSED,
     SCHEDULES_STOPPED,
@@ -256,6 +238,7 @@ SPAN_DEAD_LETTER = SpanName("dead letter record", "producer", "A dead letter is 
 SPANS = (SPAN_RECEIVE, SPAN_PUBLISH, SPAN_DISPATCH, SPAN_DELIVER, SPAN_DEAD_LETTER)
 
 LOG_EVENTS = (
+    *SWEEP_EVENTS,
     LogEvent("bus.client_rebuilt", "warning", ("reason",), "nats-py gave its connection up; a new one is made."),
     LogEvent("bus.connect_failed", "warning", ("reason",), "NATS does not let us in; tried again."),
     LogEvent("bus.connected", "info", ("server",), "Connected to NATS."),
@@ -265,12 +248,31 @@ LOG_EVENTS = (
     LogEvent("bus.dangerous_unsynced", "warning", ("reason",), "Losses at a power cut are accepted by configuration."),
     LogEvent("bus.disconnected", "warning", (), "The connection to NATS was lost."),
     LogEvent("bus.error", "debug", ("reason",), "NATS reported an error on the connection."),
+    LogEvent(
+        "bus.evicted",
+        "error",
+        ("stream", "from", "to", "events"),
+        "Events were evicted unprocessed; these sequences, of which `events` are meant.",
+    ),
     LogEvent("bus.handler_failed", "error", ("stream", "sequence"), "A bug; the message comes again."),
     LogEvent("bus.pull_deferred", "info", ("consumer", "reason"), "The server refused a pull for now."),
     LogEvent("bus.reconnected", "info", (), "The connection to NATS is back."),
     LogEvent("bus.stream_created", "info", ("stream",), "A stream was missing and was made."),
     LogEvent("bus.stream_updated", "warning", ("stream", "changes"), "A stream was changed to what is configured."),
     LogEvent("bus.tell_failed", "debug", ("code",), "An acknowledgement did not arrive; the message comes again."),
+    LogEvent(
+        "config.refused",
+        "error",
+        ("code", "reason"),
+        "holdfast.yaml was changed and cannot be taken; the old one stays.",
+    ),
+    LogEvent("config.reload_failed", "error", (), "A bug while holdfast.yaml was taken anew; the old one stays."),
+    LogEvent(
+        "config.reloaded",
+        "warning",
+        ("from", "to", "needs_restart"),
+        "Another configuration is in force; what is named takes a restart.",
+    ),
     LogEvent("defect", "error", ("error",), "A bug in Holdfast, with its traceback."),
     LogEvent(
         "dispatch.dead_lettered", "warning", ("dead_letter", "stage", "code", "sequence"), "An event was given up."
@@ -284,6 +286,7 @@ LOG_EVENTS = (
     LogEvent("dispatcher.misconfigured", "error", ("reason",), "Nothing can be started until somebody mends it."),
     LogEvent("escalate.redelivered", "warning", ("dead_letter", "code", "reason"), "A case could not be started yet."),
     LogEvent("escalate.stray", "warning", ("sequence",), "A message in DEAD_LETTERS is no dead letter."),
+    LogEvent("evictions.failed", "info", ("stream", "reason"), "Evictions could not be looked for; tried again."),
     LogEvent(
         "escalation.unknown",
         "warning",
@@ -315,7 +318,7 @@ LOG_EVENTS = (
     ),
     LogEvent("janitor.bodies_removed", "info", ("bodies",), "Large bodies that nothing needs any more are gone."),
     LogEvent("janitor.failed", "info", ("code", "reason"), "A sweep failed; the next one tries again."),
-    LogEvent("janitor.purged", "info", ("from", "to", "settled"), "Settled events made room."),
+    LogEvent("janitor.purged", "info", ("stream", "from", "to", "settled"), "Settled events made room."),
     LogEvent("news.untold", "debug", ("code",), "Whoever waits for an outcome was not told; answered 202 instead."),
     LogEvent("rejections.failed", "error", ("source",), "A bug while a refused request was written down."),
     LogEvent(
@@ -366,6 +369,7 @@ LOG_EVENTS = (
     LogEvent("spool.left", "warning", ("events",), "The gateway ended with events in its outbox, for its next start."),
     LogEvent("spool.mended", "warning", ("events",), "The outbox can be used again."),
     LogEvent("status.answer_failed", "error", (), "A bug while a gateway's question about deliveries was answered."),
+    LogEvent("streams.unseen", "debug", ("code",), "The streams on the bus could not be listed; tried again."),
     LogEvent("temporal.retention_not_raised", "warning", ("days", "reason"), "Enough, but less than was asked for."),
     LogEvent("temporal.retention_raised", "info", ("from_days", "to_days"), "The namespace keeps workflows longer."),
     LogEvent("temporal.search_attributes_added", "info", ("names",), "Search attributes were missing and were made."),

@@ -31,6 +31,7 @@ TASK_TIMEOUT = timedelta(seconds=30)  # holds a local activity of 10 s; renewed 
 MAX_SUMMARY = 200  # characters; Temporal takes 400 bytes
 MAX_VALUE = 1_000  # characters of a search attribute; Temporal takes 2 KiB
 
+_ONCE = WorkflowIDReusePolicy.REJECT_DUPLICATE
 _SOURCE = SearchAttributeKey.for_keyword(names.SA_SOURCE)
 _EVENT_ID = SearchAttributeKey.for_keyword(names.SA_EVENT_ID)
 _EVENT_TYPE = SearchAttributeKey.for_keyword(names.SA_EVENT_TYPE)
@@ -83,13 +84,17 @@ async def start_delivery(client: Client, given: DeliveryInput) -> Started:
     )
 
 
-async def start_case(client: Client, record: DeadLetterRecord) -> Started:
-    """Start the case of one dead letter. Raises what `classify` says."""
+async def start_case(client: Client, record: DeadLetterRecord, *, given: Any = None, again: bool = False) -> Started:
+    """Start the case of one dead letter, with `given` as its input where that says more than the record.
+
+    `again`: also where an earlier run of the case was ended from outside. Raises what `classify` says.
+    """
     return await _start(
         client,
         names.DEAD_LETTER,
-        record,
+        record if given is None else given,
         id=ids.case_id(record.id),
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY if again else _ONCE,
         search_attributes=_attributes(
             (_SOURCE, record.source),
             (_EVENT_ID, record.event_id),
@@ -139,9 +144,8 @@ async def _start(client: Client, workflow: str, given: Any, *, id: str, **option
                 given,
                 id=id,
                 task_queue=names.TASK_QUEUE,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 task_timeout=TASK_TIMEOUT,
-                **options,
+                **{"id_reuse_policy": _ONCE, **options},
             ),
             START_WITHIN,
         )

@@ -328,6 +328,10 @@ SCENARIOS: dict[str, Scenario] = {
     "escalation-recovered": _group("opened", "opened", "acknowledged", "reopened", "closed"),
     "escalation-renewed": _group("opened", renew_after=8),
     "escalation-unreadable": _input(names.ESCALATION, 7),
+    "sweep-found-something": _input(names.SWEEP, {}),
+    "sweep-unreadable": _input(names.SWEEP, 7),
+    "custody-counted": _input(names.CUSTODY, {}),
+    "custody-unreadable": _input(names.CUSTODY, 7),
     "unknown-type": _input("NoSuchWorkflow", {"a": 1}),
 }
 

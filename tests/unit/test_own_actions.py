@@ -120,7 +120,7 @@ async def run(function: Callable[..., Any] | RegisteredAction, args: Any = None,
     known = function if isinstance(function, RegisteredAction) else register("mine", function)
     given = ActivityAction(name=known.name, args=args or {}, **more)
     cargo = Shipment("bill/shop/e-1", event("e-1"), None, None)
-    return await OwnTarget({known.name: known}).send(given, cargo, trigger="bill", attempt=3)
+    return await OwnTarget(lambda: {known.name: known}).send(given, cargo, trigger="bill", attempt=3)
 
 
 async def test_it_gets_its_parameters_and_the_delivery() -> None:

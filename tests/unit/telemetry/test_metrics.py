@@ -14,7 +14,12 @@ EXPOSED = {
     "holdfast_delivery_attempts_total",
     "holdfast_delivery_end_to_end_duration_seconds",
     "holdfast_delivery_retries_total",
+    "holdfast_custody_unaccounted",
     "holdfast_dispatcher_circuit_open",
+    "holdfast_bus_evicted_total",
+    "holdfast_config_info",
+    "holdfast_config_stale",
+    "holdfast_config_reloads_total",
     "holdfast_dispatcher_redelivered_total",
     "holdfast_dispatcher_started_total",
     "holdfast_dispatcher_unmatched_total",
@@ -30,6 +35,7 @@ EXPOSED = {
     "holdfast_schedules_missed_total",
     "holdfast_schedules_stopped_total",
     "holdfast_schedules_ticks_total",
+    "holdfast_sweeper_findings_total",
     "holdfast_spool_drained_total",
     "holdfast_spool_events",
     "holdfast_spool_oldest_age_seconds",
@@ -146,6 +152,9 @@ def _used() -> Metrics:
     metrics.unmatched("github")
     metrics.dead_lettered("receipt", "delivery", "target.refused")
     metrics.redelivered("temporal.unavailable")
+    metrics.evicted("EVENTS-telemetry", 3)
+    metrics.config("0123456789ab", False)
+    metrics.config_reloaded("applied")
     metrics.queue_depth(1, 2)
     metrics.dead_letters_open(4)
     metrics.circuit(False)
@@ -156,4 +165,6 @@ def _used() -> Metrics:
     metrics.schedule_stopped("nightly")
     metrics.retried("receipt", "target.timeout")
     metrics.notified("slack", "sent")
+    metrics.swept("run.terminated", "dead-lettered")
+    metrics.unaccounted({"github": 0})
     return metrics
