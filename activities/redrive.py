@@ -63,7 +63,11 @@ class Redrives:
             if isinstance(spec, str):
                 return PrepareRedriveResult(reason=spec)
             delivery = DeliveryInput(
-                envelope=envelope, spec=spec, sequence=given.record.sequence, redrive=given.redrive
+                envelope=envelope,
+                spec=spec,
+                sequence=given.record.sequence,
+                redrive=given.redrive,
+                completed=tuple(one for one in given.record.steps if one.stands),
             )
             return PrepareRedriveResult(delivery=delivery)
 

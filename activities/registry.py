@@ -16,9 +16,12 @@ from activities.http import HttpTarget, new_client
 from activities.nats import NatsTarget
 from activities.notify import Notify, Sender
 from activities.operations import Operations
+from activities.own import OwnTarget
+from activities.people import PeopleTarget
 from activities.publish import Ticks
 from activities.redrive import Redrives
 from activities.schedule_watch import ScheduleWatcher
+from activities.steps import StepResolver
 from activities.stops import Stops
 from activities.sweeping import Sweeps
 from holdfast.bus.connect import Bus
@@ -48,7 +51,15 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
     """
     clock = SystemClock()
     http = http or new_client()
-    deliver = Deliver(HttpTarget(http, secrets, clock), NatsTarget(bus), metrics, clock, bus)
+    deliver = Deliver(
+        HttpTarget(http, secrets, clock),
+        NatsTarget(bus),
+        metrics,
+        clock,
+        own=OwnTarget(lambda: loaded.actions),
+        people=PeopleTarget(http, secrets, clock),
+        bus=bus,
+    )
     ticks = Ticks(bus, clock, metrics, Stops(bus, metrics, clock))
     redrives = Redrives(bus, loaded, ticks)
     watches = Watches()
@@ -74,6 +85,7 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
         children.inspect_child,
         children.terminate_child,
         children.count_run,
+        StepResolver(bus).prepare_step,
         Announcer(bus).announce,
         Escalations(loaded).report_case,
         notify.notify,

@@ -32,6 +32,7 @@ PASSED_THROUGH = (
     "workflows.policies",
     "workflows.records",
     "workflows.redrives",
+    "workflows.steps",
     "workflows.supervise",
     "workflows.tell",
 )

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any
@@ -26,9 +27,11 @@ from holdfast.bus.fsync import verify_fsync
 from holdfast.bus.running import Telling
 from holdfast.bus.streams import ESCALATOR, ConsumerPlan
 from holdfast.bus.topology import ensure_consumer, ensure_streams, ready_for
+from holdfast.clock import SystemClock
 from holdfast.contracts.names import TASK_QUEUE
 from holdfast.domain.triggers import TriggerConfig
 from holdfast.errors import ErrorCode, HoldfastError, RejectedInput
+from holdfast.settings.access import load_access
 from holdfast.settings.file import LoadedConfig
 from holdfast.settings.live import LiveConfig
 from holdfast.settings.process import ProcessSettings
@@ -39,10 +42,12 @@ from holdfast.temporal.connect import RETRY_WAIT, connect
 from holdfast.temporal.namespace import ensure_namespace
 from holdfast.temporal.whereabouts import ui_address
 from workers.answer import answering
+from workers.api.app import api_app, api_server
+from workers.api.desk import Desk
 from workers.body_janitor import BodyJanitor
 from workers.escalate import Escalator
 from workers.gate import Gate, GateState
-from workers.health import listen, ops_server
+from workers.health import OpsServer, listen, ops_server
 from workers.housekeeping import keep_house
 from workers.replayer import WorkflowOptions
 from workers.sampler import sample
@@ -81,6 +86,8 @@ class WorkerProcess:
         self._stopping = False
         self._synced = False
         self.ops_port = 0
+        self.api_port = 0
+        self._client: Client | None = None
 
     def reasons(self) -> dict[str, str]:
         """Why it is not ready, by component; empty when it is."""
@@ -102,24 +109,41 @@ class WorkerProcess:
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Run until `stop`. Raises whatever ends a part that must not end."""
-        sock = listen(self._settings.worker_ops_host, self._settings.worker_ops_port)
-        self.ops_port = sock.getsockname()[1]
-        ops = ops_server(self.reasons, self.live, self._metrics)
-        serving = asyncio.create_task(ops.serve([sock]), name="ops")
+        servers = self._listen()
+        serving = [asyncio.create_task(server.serve([sock]), name="http") for server, sock in servers]
         await self.bus.start()
-        log.info("worker.listening", extra={"ops_port": self.ops_port})
+        log.info("worker.listening", extra={"ops_port": self.ops_port, "api_port": self.api_port})
         try:
             client = await _first(stop, self._temporal())
             if client is not None:
+                self._client = client
                 await self._work(client, stop)
         finally:
             self._stopping = True
             await self.bus.close()
-            ops.should_exit = True
-            await asyncio.wait({serving}, timeout=2)
-            serving.cancel()
-            await asyncio.gather(serving, return_exceptions=True)
+            for server, _ in servers:
+                server.should_exit = True
+            await asyncio.wait(serving, timeout=2)
+            await _cancel(serving)
             log.info("worker.stopped")
+
+    def _listen(self) -> list[tuple[OpsServer, socket.socket]]:
+        """Take the ports, both or none, and return the server of each. Raises RejectedInput `config.invalid`."""
+        settings = self._settings
+        ops = listen(settings.worker_ops_host, settings.worker_ops_port)
+        self.ops_port = ops.getsockname()[1]
+        servers = [(ops_server(self.reasons, self.live, self._metrics), ops)]
+        if not settings.worker_api:
+            return servers
+        try:
+            api = listen(settings.worker_api_host, settings.api_port)
+        except RejectedInput:
+            ops.close()
+            raise
+        self.api_port = api.getsockname()[1]
+        desk = Desk(self.bus, self.live, SystemClock(), ui_address(settings), lambda: self._client)
+        access = load_access(self.live.config.api, settings.data_dir)
+        return [*servers, (api_server(api_app(desk, access, settings, self._metrics)), api)]
 
     async def _temporal(self) -> Client:
         """Connect to Temporal, however long it is away. Raises RejectedInput for a configuration that cannot work."""
@@ -249,7 +273,8 @@ def search_attributes(triggers: dict[str, TriggerConfig]) -> dict[str, str]:
     return {
         name: attribute.type
         for trigger in triggers.values()
-        for name, attribute in trigger.run.search_attributes.items()
+        for action in trigger.run.all_actions
+        for name, attribute in action.search_attributes.items()
     }
 
 

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from temporalio.common import RetryPolicy as TemporalRetryPolicy
 
 from holdfast.contracts.notifications import NOTIFY_ATTEMPTS
-from holdfast.domain.actions import Action, HttpAction
+from holdfast.domain.actions import Action, ActivityAction, HttpAction, MessageAction, StepAction
 from holdfast.domain.retry import RetryPolicy
+from holdfast.domain.runs import ActionConfig
 
 FAILURE_TYPES: list[type[BaseException]] = [
     ValueError,
@@ -30,6 +31,8 @@ FIRST_ATTEMPT_LOCAL = timedelta(
 )  # a workflow task lives 30 s (DeliveryStart); longer attempts would renew it
 ATTEMPT_SLACK = timedelta(seconds=2)  # the activity ends itself at the action's timeout and says why; this is the net
 NATS_TIMEOUT = timedelta(seconds=5)
+PEOPLE_TIMEOUT = timedelta(seconds=15)  # SMTP needs several round trips
+UPDATE_AT_MOST = timedelta(minutes=10)
 LOG_TIMEOUT = timedelta(seconds=2)
 SMALL_CALL = timedelta(seconds=10)  # one publish, one describe: what takes longer is hung
 
@@ -83,9 +86,28 @@ WATCH_ROUNDS = 200  # looks per run; each is five events of history
 
 def attempt_timeout(action: Action) -> timedelta:
     """How long one attempt at `action` may take."""
-    if isinstance(action, HttpAction):
+    if isinstance(action, HttpAction | ActivityAction):
         return action.timeout
+    if isinstance(action, MessageAction):
+        return min(action.within, UPDATE_AT_MOST) if action.how == "update" else SMALL_CALL
+    if isinstance(action, StepAction):
+        return _configured_timeout(action.run)
+    if action.kind in {"slack", "email"}:
+        return PEOPLE_TIMEOUT
+    if action.kind == "workflow":  # a detached run: one start
+        return SMALL_CALL
     return LOG_TIMEOUT if action.kind == "log" else NATS_TIMEOUT
+
+
+def _configured_timeout(run: ActionConfig) -> timedelta:
+    """The same for a step, whose action is resolved only when it is carried out."""
+    timed = run.http or run.activity
+    if timed is not None:
+        return timed.timeout
+    update = run.update or run.update_with_start
+    if run.slack is not None or run.email is not None:
+        return PEOPLE_TIMEOUT
+    return min(update.within, UPDATE_AT_MOST) if update is not None else SMALL_CALL
 
 
 def remaining(policy: RetryPolicy, *, attempts: int) -> TemporalRetryPolicy:

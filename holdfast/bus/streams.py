@@ -17,6 +17,7 @@ from holdfast.domain.streams import DEFAULT_STREAM, BusConfig
 EVENTS = "EVENTS"
 DEAD_LETTERS = "DEAD_LETTERS"
 UNMATCHED = "UNMATCHED"
+AUDIT = "AUDIT"
 EVICTIONS = "EVICTIONS"
 OWN_EVENTS = EVENTS + "-"  # what the names of further streams of events begin with
 BODIES = "holdfast-bodies"  # the bucket of an object store
@@ -263,6 +264,14 @@ def stream_plans(config: BusConfig) -> tuple[StreamPlan | EventsPlan | BucketPla
             config.replicas,
             max_per_subject=EVICTIONS_KEPT,
             is_log=True,
+        ),
+        StreamPlan(
+            AUDIT,
+            "audit.*",
+            "Holdfast: who did what over the admin API; forgets nothing",
+            int(streams.audit.max_bytes),
+            LOG_WINDOW,
+            config.replicas,
         ),
     )
 

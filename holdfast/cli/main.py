@@ -31,6 +31,7 @@ COMMANDS = {
     "bulk": "holdfast.cli.bulk",
     "replay": "holdfast.cli.replay",
     "rejected": "holdfast.cli.rejected",
+    "audit": "holdfast.cli.audit",
     "tokens": "holdfast.cli.tokens",
     "escalations": "holdfast.cli.escalations",
     "notifiers": "holdfast.cli.notifiers",

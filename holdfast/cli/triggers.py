@@ -77,7 +77,7 @@ def list_triggers(config: ConfigOption = None, as_json: JsonOption = False) -> N
     table = Table("trigger", "on", "filter", "runs", box=None, header_style="bold")
     for name, trigger in loaded.config.triggers.items():
         filters = [f for f in ("match", "during", "when") if getattr(trigger, f)]
-        kind = next(k for k in ("workflow", "http", "nats", "log") if getattr(trigger.run, k) is not None)
+        kind = trigger.run.kind
         table.add_row(name, ", ".join(trigger.on), ", ".join(filters) or "every event", kind)
     console().print(table)
 

@@ -181,6 +181,8 @@ def _rows(stack: EmbeddedStack, loaded: LoadedConfig) -> list[tuple[str, str]]:
     if stack.layout.own_nats:
         rows.append(("  password in", _short(stack.data_dir / "credentials.json")))
     rows += [("metrics", f"{stack.gateway_ops_url}/metrics"), ("", f"{stack.worker_ops_url}/metrics")]
+    if stack.layout.settings.worker_api:
+        rows += [("admin API", f"{stack.api_url}/v1")]
     rows += [("access token", _short(stack.data_dir / TOKEN_FILE))]
     rows += [("data", _short(stack.data_dir)), ("logs", _short(stack.data_dir / "logs"))]
     return [*rows, ("configuration", _short(stack.config))]

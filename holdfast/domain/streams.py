@@ -70,6 +70,20 @@ class RejectedStreamConfig(BaseModel):
     )
 
 
+class AuditStreamConfig(BaseModel):
+    """The stream AUDIT: who did what over the admin API. It forgets nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_bytes: Size = Field(
+        default=Size(GIB // 8),
+        ge=1_048_576,
+        description="Space for the audit log, bytes (about 700 per operation: some 190,000 by default). When it is full"
+        " the admin API refuses operations (503) rather than do one unrecorded; reading goes on. Raise it, or back the"
+        " stream up and purge it.",
+    )
+
+
 class StreamsConfig(BaseModel):
     """Limits per stream.
 
@@ -85,6 +99,7 @@ class StreamsConfig(BaseModel):
     bodies: BodiesStreamConfig = Field(default=BodiesStreamConfig(), description="Bodies over 128 KiB.")
     unmatched: UnmatchedStreamConfig = Field(default=UnmatchedStreamConfig(), description="Events nobody wanted.")
     rejected: RejectedStreamConfig = Field(default=RejectedStreamConfig(), description="Requests that were refused.")
+    audit: AuditStreamConfig = Field(default=AuditStreamConfig(), description="Operations of the admin API.")
 
     @model_validator(mode="after")
     def _names_of_streams(self) -> Self:

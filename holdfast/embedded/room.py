@@ -23,6 +23,7 @@ def check_room(store: Path, streams: StreamsConfig) -> None:
     room = room_for(store)
     sizes = [each.max_bytes for each in streams.of_events.values()]
     sizes += [streams.dead_letters.max_bytes, streams.unmatched.max_bytes, streams.rejected.max_bytes]
+    sizes.append(streams.audit.max_bytes)
     needed = sum(sizes) + streams.bodies.max_bytes
     if needed > room:
         raise RejectedInput(

@@ -83,6 +83,11 @@ class EmbeddedStack:
         return self.layout.worker_ops_url
 
     @property
+    def api_url(self) -> str:
+        """The admin API: `http://127.0.0.1:8083`."""
+        return self.layout.api_url
+
+    @property
     def temporal_address(self) -> str:
         """host:port of Temporal."""
         layout = self.layout

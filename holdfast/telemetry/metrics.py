@@ -72,6 +72,7 @@ class Metrics:
         self._ticks = self._tally(names.TICKS)
         self._ticks_missed = self._tally(names.TICKS_MISSED)
         self._schedules_stopped = self._tally(names.SCHEDULES_STOPPED)
+        self._api_requests = self._tally(names.API_REQUESTS)
 
     def requests(self, source: str, status: int) -> None:
         """Count one webhook request answered with `status`."""
@@ -198,6 +199,10 @@ class Metrics:
     def notified(self, kind: str, outcome: str) -> None:
         """Count one attempt to tell people; `kind` is of the notifier, `outcome` sent, retried or failed."""
         self._notifications.add(kind, outcome)
+
+    def api_request(self, operation: str, status: int) -> None:
+        """Count one request to the admin API; `operation` is its name in OpenAPI."""
+        self._api_requests.add(operation, str(status))
 
     def exposition(self) -> tuple[bytes, str]:
         """Return the body and the Content-Type of a Prometheus scrape."""

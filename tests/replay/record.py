@@ -31,10 +31,11 @@ from holdfast.contracts.dead_letter import CaseView, DeadLetterRecord
 from holdfast.contracts.escalation_runs import EscalationInput
 from holdfast.contracts.escalations import CaseNotice, Change
 from holdfast.contracts.operations import Progress
-from holdfast.domain.actions import WorkflowAction
+from holdfast.domain.actions import MessageAction, StepPlan, StepsAction, WorkflowAction
 from holdfast.domain.deadletters import CaseState, Stage
 from holdfast.domain.escalations import EscalationConfig, TierConfig
 from holdfast.domain.retry import RetryPolicy
+from holdfast.domain.runs import ActionConfig, HttpRun
 from holdfast.domain.triggers import AutoRedrive, DeadLetterConfig
 from holdfast.embedded.sink import Reply
 from holdfast.temporal import escalations
@@ -237,7 +238,33 @@ def _group(*changes: Change, renew_after: int = 2_000) -> Scenario:
     return play
 
 
+def _steps(*statuses: int) -> Scenario:
+    async def play(stack: Stack, workflow_id: str) -> None:
+        stack.sink.script["/steps"] = deque(Reply(status) for status in statuses)
+        call = ActionConfig(http=HttpRun(url=stack.sink.url + "/steps", result="response.status"))
+        child = ActionConfig(workflow="Users", task_queue="record-users", args=("'hello'",))
+        plans = (
+            StepPlan(name="first", run=call, compensate=call),
+            StepPlan(name="second", run=child),
+            StepPlan(name="third", run=call),
+        )
+        async with Worker(stack.client, task_queue="record-users", workflows=[Users]):
+            await _ended(stack, names.EVENT_DELIVERY, delivery(StepsAction(steps=plans), retry=QUICK), workflow_id)
+
+    return play
+
+
 SCENARIOS: dict[str, Scenario] = {
+    "delivery-steps-delivered": _steps(200, 503, 200),
+    "delivery-steps-compensated": _steps(200, 404, 503, 200),
+    "delivery-signal-missing": _input(
+        names.EVENT_DELIVERY,
+        delivery(MessageAction(how="signal", workflow_id="nobody", name="x", when_missing="dead_letter"), retry=QUICK),
+    ),
+    "delivery-detached": _input(
+        names.EVENT_DELIVERY,
+        delivery(WorkflowAction(workflow="Users", task_queue="record-nobody", detached=True), retry=QUICK),
+    ),
     "delivery-delivered-at-once": _http(200),
     "delivery-delivered-after-retries": _http(503, 503, 200),
     "delivery-dead-lettered-exhausted": _http(503, 503, 503),

@@ -8,6 +8,7 @@ from holdfast.telemetry.document import telemetry_markdown
 from holdfast.telemetry.metrics import Metrics
 
 EXPOSED = {
+    "holdfast_api_requests_total",
     "holdfast_deliveries_total",
     "holdfast_dead_letters_open",
     "holdfast_dead_letters_total",
@@ -167,4 +168,5 @@ def _used() -> Metrics:
     metrics.notified("slack", "sent")
     metrics.swept("run.terminated", "dead-lettered")
     metrics.unaccounted({"github": 0})
+    metrics.api_request("dead-letter.list", 200)
     return metrics
