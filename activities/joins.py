@@ -15,10 +15,10 @@ from temporalio import activity
 from activities.boundary import boundary
 from holdfast import ids
 from holdfast.bus.connect import Bus
-from holdfast.bus.lookup import read, settled_up_to
+from holdfast.bus.lookup import event_streams, read, settled_up_to
 from holdfast.bus.objects import Loading, load_body
 from holdfast.bus.publish import publish_dead_letter, publish_unmatched
-from holdfast.bus.streams import EVENTS, Unmatched
+from holdfast.bus.streams import Unmatched
 from holdfast.contracts import names
 from holdfast.contracts.dead_letter import DeadLetterRecord
 from holdfast.contracts.delivery import DeliveryInput
@@ -34,7 +34,7 @@ from holdfast.domain.large_bodies import data_of
 from holdfast.domain.mapping import CompiledRun, MappingError
 from holdfast.domain.needs import needs_of
 from holdfast.domain.quantities import format_duration
-from holdfast.domain.triggers import RunConfig
+from holdfast.domain.runs import RunConfig
 from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput, Unavailable, bounded
 from holdfast.telemetry.metrics import Metrics
 from holdfast.temporal.namespace import verify_search_attributes
@@ -64,9 +64,10 @@ class Joins:
     async def catch_up(self, given: CatchUpInput) -> None:
         """Fail, to be tried again, while an event that was stored by then has not been settled."""
         with boundary(never_give_up=True):
-            first = await anext(read(self.bus, EVENTS, ">", after=await settled_up_to(self.bus)), None)
-            if first is not None and first.stored_at <= given.until:
-                raise Unavailable(ErrorCode.NOT_READY, f"event {first.sequence} of {EVENTS} is not settled yet")
+            for stream in await event_streams(self.bus):
+                first = await anext(read(self.bus, stream, ">", after=await settled_up_to(self.bus, stream)), None)
+                if first is not None and first.stored_at <= given.until:
+                    raise Unavailable(ErrorCode.NOT_READY, f"event {first.sequence} of {stream} is not settled yet")
 
     async def _settle(self, given: SettleJoinInput) -> SettleJoinResult:
         match given.end:
@@ -211,6 +212,7 @@ class Joins:
             source=envelope.source,
             event_id=envelope.id,
             event_type=envelope.type,
+            stream=event.stream,
             sequence=event.sequence or 0,
             at=given.closed_at,
             trigger=given.spec.trigger,

@@ -47,6 +47,7 @@ from holdfast.domain.matching import (
 )
 from holdfast.errors import Defect, ErrorCode, PermanentFailure, RejectedInput, bounded
 from holdfast.settings.file import LoadedConfig
+from holdfast.settings.live import LiveConfig
 from holdfast.temporal.starts import offer_to_join
 
 T = TypeVar("T")
@@ -58,7 +59,7 @@ class Redrives:
     """Prepares redrives with the configuration as it is now."""
 
     bus: Bus
-    loaded: LoadedConfig
+    loaded: LoadedConfig | LiveConfig
     ticks: Ticks
 
     @activity.defn(name=names.PREPARE_REDRIVE)
@@ -76,7 +77,11 @@ class Redrives:
             if isinstance(spec, str):
                 return PrepareRedriveResult(reason=spec)
             delivery = DeliveryInput(
-                envelope=envelope, spec=spec, sequence=given.record.sequence, redrive=given.redrive
+                envelope=envelope,
+                spec=spec,
+                sequence=given.record.sequence,
+                redrive=given.redrive,
+                completed=tuple(one for one in given.record.steps if one.stands),
             )
             return PrepareRedriveResult(delivery=delivery)
 

@@ -1,14 +1,17 @@
 """Events offered to joins, for tests: a join out of its configuration, offers, and reading what became of them."""
 
+import contextlib
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from holdfast import ids
 from holdfast.bus.connect import Bus
 from holdfast.bus.streams import UNMATCHED, Unmatched
 from holdfast.contracts.join import JoinOffer, JoinSpec, join_spec
 from holdfast.domain.triggers import TriggerConfig
+from holdfast.temporal.starts import offer_to_join
 from tests import durable
 
 PAID_NOT_SHIPPED: dict[str, Any] = {
@@ -16,6 +19,15 @@ PAID_NOT_SHIPPED: dict[str, Any] = {
     "condition": "paid && !shipped",
     "within": "2h",
     "run": {"log": {"message": "events.paid.id"}},
+}
+CLAIM = {
+    "trigger": "chase",
+    "name": "paid",
+    "key": "o-1",
+    "source": "shop",
+    "event_id": "p-1",
+    "event_type": "order.paid",
+    "join": "join/chase/o-1",
 }
 BOTH = PAID_NOT_SHIPPED | {"condition": "paid && shipped"}
 
@@ -43,3 +55,16 @@ async def unmatched(bus: Bus) -> list[Unmatched]:
         message = await bus.jetstream.get_msg(UNMATCHED, sequence)
         found.append(Unmatched.model_validate_json(message.data or b""))
     return found
+
+
+def scenario(*names: str, **more: Any) -> Callable[[durable.Stack, str], Awaitable[None]]:
+    """Offer these, one after the other, to a join of its own, and await its end: for recorded histories."""
+
+    async def play(stack: durable.Stack, workflow_id: str) -> None:
+        of = spec(BOTH | {"within": "1s"} | more, trigger=workflow_id)
+        for name in names:
+            await offer_to_join(stack.client, offer(of, name, f"{workflow_id}-{name}"))
+        with contextlib.suppress(WorkflowFailureError):
+            await join(stack.client, trigger=workflow_id).result()
+
+    return play

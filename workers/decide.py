@@ -92,6 +92,7 @@ def offer_of(verdict: Joined, envelope: Envelope, arrived: Arrived) -> JoinOffer
         name=verdict.name,
         key=verdict.key,
         envelope=envelope,
+        stream=arrived.stream,
         sequence=arrived.sequence,
         closes_by=closes_by(verdict.config, arrived.at),
     )

@@ -22,8 +22,8 @@ from holdfast.contracts.dead_letter import DeadLetterRecord
 from holdfast.contracts.delivery import DeliveryInput
 from holdfast.contracts.join import JoinOffer
 from holdfast.domain.events import Envelope, decode_envelope
-from holdfast.domain.matching import CompiledTriggers
 from holdfast.errors import ErrorCode, HoldfastError, PermanentFailure, RejectedInput
+from holdfast.settings.live import LiveConfig
 from holdfast.telemetry import names
 from holdfast.telemetry.metrics import Metrics
 from holdfast.telemetry.tracing import span
@@ -49,7 +49,7 @@ class Dispatcher:
 
     bus: Bus
     client: Client
-    triggers: CompiledTriggers
+    live: LiveConfig
     gate: Gate
     metrics: Metrics
 
@@ -88,15 +88,16 @@ class Dispatcher:
     async def _decide(self, arrived: Arrived) -> Decision:
         """Decide, with the body where it lies elsewhere and an expression reads it. Raises Unavailable."""
         envelope = refers(arrived.data)
-        if envelope is None or not self.triggers.needs(envelope.source):
-            return decide(arrived, self.triggers)
+        triggers = self.live.triggers  # those of this moment, for the whole of this event
+        if envelope is None or not triggers.needs(envelope.source):
+            return decide(arrived, triggers)
         async with self.bus.part(Loading).room:
             body: bytes | PermanentFailure
             try:
                 body = await load_body(self.bus, envelope)
             except PermanentFailure as error:
                 body = error
-            return await asyncio.to_thread(decide, replace(arrived, body=body), self.triggers)
+            return await asyncio.to_thread(decide, replace(arrived, body=body), triggers)
 
     async def _perform(self, decision: Decision, arrived: Arrived) -> None:
         match decision:
@@ -117,6 +118,7 @@ class Dispatcher:
                     source=envelope.source,
                     event_id=envelope.id,
                     event_type=envelope.type,
+                    stream=arrived.stream,
                     sequence=sequence,
                     at=at,
                 )

@@ -1,6 +1,8 @@
 """Every workflow that a Holdfast worker runs; the worker and the replayer take this list."""
 
+from workflows.bulk import BulkOperation, Replay
 from workflows.case_watch import CaseWatch
+from workflows.custody import Custody
 from workflows.dead_letter import DeadLetter
 from workflows.delivery import EventDelivery
 from workflows.escalation import Escalation
@@ -8,6 +10,7 @@ from workflows.join import Join
 from workflows.joined_event import JoinedEvent
 from workflows.schedule_watch import ScheduleWatch
 from workflows.scheduled import ScheduledEvent
+from workflows.sweep import Sweep
 from workflows.unknown import UnknownType
 
 WORKFLOWS: list[type] = [
@@ -19,5 +22,9 @@ WORKFLOWS: list[type] = [
     CaseWatch,
     ScheduleWatch,
     Escalation,
+    BulkOperation,
+    Replay,
+    Sweep,
+    Custody,
     UnknownType,
 ]

@@ -206,7 +206,9 @@ def settlement(state: Windows, order: Order, *, gave_up: str = "") -> SettleJoin
 
 
 def _settled(offer: JoinOffer) -> SettledEvent:
-    return SettledEvent(name=offer.name, claim=offer.claim, envelope=offer.envelope, sequence=offer.sequence)
+    return SettledEvent(
+        name=offer.name, claim=offer.claim, envelope=offer.envelope, stream=offer.stream, sequence=offer.sequence
+    )
 
 
 def _end(outcome: Outcome) -> End:

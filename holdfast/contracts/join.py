@@ -12,7 +12,8 @@ from holdfast.domain.events import Envelope
 from holdfast.domain.joins import Rules
 from holdfast.domain.quantities import Duration
 from holdfast.domain.retry import RetryPolicy
-from holdfast.domain.triggers import DeadLetterConfig, RunConfig, TriggerConfig
+from holdfast.domain.runs import RunConfig
+from holdfast.domain.triggers import DeadLetterConfig, TriggerConfig
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 End = Literal["fire", "ruled-out", "incomplete", "cancelled", "late", "too-large"]
@@ -62,7 +63,8 @@ class JoinOffer(BaseModel):
     name: str
     key: str
     envelope: Envelope
-    sequence: int | None = None  # in EVENTS
+    stream: str = "EVENTS"
+    sequence: int | None = None  # in `stream`
     closes_by: AwareDatetime | None = None  # when the clock ends a window that this event opens
     redrive: int = 0  # the n-th time that a person offers it again
 
@@ -180,6 +182,7 @@ class SettledEvent(BaseModel):
     name: str
     claim: str
     envelope: Envelope
+    stream: str = "EVENTS"
     sequence: int | None = None
 
 

@@ -32,6 +32,7 @@ TASK_TIMEOUT = timedelta(seconds=30)  # holds a local activity of 10 s; renewed 
 MAX_SUMMARY = 200  # characters; Temporal takes 400 bytes
 MAX_VALUE = 1_000  # characters of a search attribute; Temporal takes 2 KiB
 
+_ONCE = WorkflowIDReusePolicy.REJECT_DUPLICATE
 _SOURCE = SearchAttributeKey.for_keyword(names.SA_SOURCE)
 _EVENT_ID = SearchAttributeKey.for_keyword(names.SA_EVENT_ID)
 _EVENT_TYPE = SearchAttributeKey.for_keyword(names.SA_EVENT_TYPE)
@@ -51,12 +52,14 @@ class Started:
 
 async def start_delivery(client: Client, given: DeliveryInput) -> Started:
     """Start the delivery of one event by one trigger. Raises what `classify` says."""
-    event = given.envelope
+    event, replay = given.envelope, given.replay
+    normal = ids.delivery_id(given.spec.trigger, event.source, event.id)
     return await _start(
         client,
         names.EVENT_DELIVERY,
         given,
-        id=ids.delivery_id(given.spec.trigger, event.source, event.id),
+        id=normal if replay is None else ids.replay_id(normal, replay.again),
+        memo=None if replay is None else {names.MEMO_REPLAY: replay.operation, names.MEMO_REPLAY_OF: replay.of},
         request_eager_start=True,  # saves a round trip where a worker shares this process; nothing depends on it
         search_attributes=_attributes(
             (_SOURCE, event.source),
@@ -65,7 +68,9 @@ async def start_delivery(client: Client, given: DeliveryInput) -> Started:
             (_TRIGGER, given.spec.trigger),
             (_KEY, given.spec.key or ""),
         ),
-        static_summary=_line(f"{event.type} from {event.source}: {given.spec.action.target}"),
+        static_summary=_line(
+            f"{event.type} from {event.source}: {given.spec.action.target}" + (" (replay)" if replay else "")
+        ),
         static_details=_table(
             ("event", event.id),
             ("source", event.source),
@@ -74,17 +79,23 @@ async def start_delivery(client: Client, given: DeliveryInput) -> Started:
             ("received", rfc3339(event.received_at)),
             ("trigger", given.spec.trigger),
             ("target", given.spec.action.target),
+            ("replay of", replay.of if replay else ""),
+            ("replayed by", f"{replay.by}, {replay.operation}" if replay else ""),
         ),
     )
 
 
-async def start_case(client: Client, record: DeadLetterRecord) -> Started:
-    """Start the case of one dead letter. Raises what `classify` says."""
+async def start_case(client: Client, record: DeadLetterRecord, *, given: Any = None, again: bool = False) -> Started:
+    """Start the case of one dead letter, with `given` as its input where that says more than the record.
+
+    `again`: also where an earlier run of the case was ended from outside. Raises what `classify` says.
+    """
     return await _start(
         client,
         names.DEAD_LETTER,
-        record,
+        record if given is None else given,
         id=ids.case_id(record.id),
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY if again else _ONCE,
         search_attributes=_attributes(
             (_SOURCE, record.source),
             (_EVENT_ID, record.event_id),
@@ -105,6 +116,7 @@ async def start_case(client: Client, record: DeadLetterRecord) -> Started:
             ("trigger", record.trigger),
             ("attempts", str(record.attempt_count or "")),
             ("delivery", record.workflow_id or ""),
+            ("replay of", record.replay.of if record.replay else ""),
         ),
     )
 
@@ -164,9 +176,8 @@ async def _start(client: Client, workflow: str, given: Any, *, id: str, **option
                 given,
                 id=id,
                 task_queue=names.TASK_QUEUE,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 task_timeout=TASK_TIMEOUT,
-                **options,
+                **{"id_reuse_policy": _ONCE, **options},
             ),
             START_WITHIN,
         )

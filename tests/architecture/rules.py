@@ -120,7 +120,7 @@ def environment_reads(source: Source) -> list[str]:
 
 
 def stray_commands(source: Source) -> list[str]:
-    """Workflow commands are issued in workflows/calls.py and its neighbours `calls_….py` alone."""
+    """Workflow commands are issued in workflows/calls*.py alone."""
     if not source.path.startswith("workflows/") or source.path.startswith("workflows/calls"):
         return []
     return [
