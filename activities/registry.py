@@ -13,12 +13,16 @@ from activities.dead_letters import DeadLetters
 from activities.deliver import Deliver
 from activities.escalations import Escalations
 from activities.http import HttpTarget, new_client
+from activities.joins import Joins
 from activities.nats import NatsTarget
 from activities.notify import Notify, Sender
 from activities.operations import Operations
+from activities.own import OwnTarget
+from activities.people import PeopleTarget
 from activities.publish import Ticks
 from activities.redrive import Redrives
 from activities.schedule_watch import ScheduleWatcher
+from activities.steps import StepResolver
 from activities.stops import Stops
 from activities.sweeping import Sweeps
 from holdfast.bus.connect import Bus
@@ -48,12 +52,21 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
     """
     clock = SystemClock()
     http = http or new_client()
-    deliver = Deliver(HttpTarget(http, secrets, clock), NatsTarget(bus), metrics, clock, bus)
+    deliver = Deliver(
+        HttpTarget(http, secrets, clock),
+        NatsTarget(bus),
+        metrics,
+        clock,
+        own=OwnTarget(lambda: loaded.actions),
+        people=PeopleTarget(http, secrets, clock),
+        bus=bus,
+    )
     ticks = Ticks(bus, clock, metrics, Stops(bus, metrics, clock))
     redrives = Redrives(bus, loaded, ticks)
     watches = Watches()
     operations = Operations(bus, loaded, clock)
     children = Children(metrics, clock)
+    joins = Joins(bus, metrics)
     sweeps = Sweeps(bus, metrics, clock, loaded.config.sweeper)
     notify = Notify(Sender(loaded.config.notifiers, secrets, http, bus, clock), metrics, ui)
     return [
@@ -74,6 +87,9 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
         children.inspect_child,
         children.terminate_child,
         children.count_run,
+        joins.settle_join,
+        joins.catch_up,
+        StepResolver(bus).prepare_step,
         Announcer(bus).announce,
         Escalations(loaded).report_case,
         notify.notify,

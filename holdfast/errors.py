@@ -57,6 +57,9 @@ class ErrorCode(StrEnum):
     # deciding
     FILTER_FAILED = "filter.failed"
     MAPPING_FAILED = "mapping.failed"
+    JOIN_INCOMPLETE = "join.incomplete"
+    JOIN_TOO_LARGE = "join.too_large"
+    JOIN_CANCELLED = "join.cancelled"
     # ticking
     SCHEDULE_MISSED = "schedule.missed"
     SCHEDULE_SKIPPED = "schedule.skipped"
@@ -69,10 +72,12 @@ class ErrorCode(StrEnum):
     TARGET_REFUSED = "target.refused"
     TARGET_FAILED = "target.failed"
     TARGET_MISCONFIGURED = "target.misconfigured"
+    TARGET_FORBIDDEN = "target.forbidden"
     BODY_MISSING = "body.missing"
     BODY_DAMAGED = "body.damaged"
     WORKFLOW_FAILED = "workflow.failed"
     WORKFLOW_NOT_RUNNABLE = "workflow.not_runnable"
+    WORKFLOW_NOT_FOUND = "workflow.not_found"
     WORKFLOW_UNKNOWN_TYPE = "workflow.unknown_type"
     DELIVERY_CANCELLED = "delivery.cancelled"
     DELIVERY_OVERDUE = "delivery.overdue"

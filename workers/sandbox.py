@@ -19,6 +19,7 @@ PASSED_THROUGH = (
     "holdfast.errors",
     "holdfast.ids",
     "workflows.calls",
+    "workflows.calls_join",
     "workflows.calls_sweep",
     "workflows.case",
     "workflows.escalate",
@@ -32,7 +33,9 @@ PASSED_THROUGH = (
     "workflows.policies",
     "workflows.records",
     "workflows.redrives",
+    "workflows.steps",
     "workflows.supervise",
+    "workflows.windows",
     "workflows.tell",
 )
 

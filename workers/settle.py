@@ -20,6 +20,7 @@ from holdfast.bus.publish import publish_dead_letter, publish_unmatched
 from holdfast.bus.streams import Unmatched
 from holdfast.contracts.dead_letter import DeadLetterRecord
 from holdfast.contracts.delivery import DeliveryInput
+from holdfast.contracts.join import JoinOffer
 from holdfast.domain.events import Envelope, decode_envelope
 from holdfast.errors import ErrorCode, HoldfastError, PermanentFailure, RejectedInput
 from holdfast.settings.live import LiveConfig
@@ -27,8 +28,8 @@ from holdfast.telemetry import names
 from holdfast.telemetry.metrics import Metrics
 from holdfast.telemetry.tracing import span
 from holdfast.temporal.namespace import verify_search_attributes
-from holdfast.temporal.starts import start_delivery
-from workers.decide import Arrived, Decision, Starts, Stray, Unwanted, decide, start_failed
+from holdfast.temporal.starts import offer_to_join, start_delivery
+from workers.decide import Arrived, Decision, Starts, Stray, Unwanted, decide, offer_failed, start_failed
 from workers.gate import Gate, GateState
 from workers.tell import tell_decided, tell_given_up, tell_repeated
 
@@ -100,7 +101,7 @@ class Dispatcher:
 
     async def _perform(self, decision: Decision, arrived: Arrived) -> None:
         match decision:
-            case Starts(envelope, deliveries, dead_letters):
+            case Starts(envelope, deliveries, dead_letters, joins):
                 with span(
                     names.SPAN_DISPATCH.name,
                     traceparent=envelope.traceparent,
@@ -110,6 +111,7 @@ class Dispatcher:
                     await _all(
                         *(self._start(given, arrived) for given in deliveries),
                         *(self._dead_letter(record) for record in dead_letters),
+                        *(self._offer(offer, arrived) for offer in joins),
                     )
             case Unwanted(envelope, sequence, at):
                 record = Unmatched(
@@ -144,6 +146,15 @@ class Dispatcher:
             self.metrics.dispatched(given.spec.trigger)
         elif given.awaited_until is not None:
             await tell_repeated(self.bus, given)
+
+    async def _offer(self, offer: JoinOffer, arrived: Arrived) -> None:
+        """Offer an event to a join, or dead-letter it where Temporal can never take it."""
+        try:
+            await offer_to_join(self.client, offer)
+        except RejectedInput as error:
+            await verify_search_attributes(self.client)
+            await self._dead_letter(offer_failed(offer, error.code, error.message, arrived))
+        self.gate.succeeded()
 
     async def _dead_letter(self, record: DeadLetterRecord) -> None:
         stored = await publish_dead_letter(self.bus, record, timeout=STORE_WITHIN)

@@ -273,7 +273,8 @@ def search_attributes(triggers: dict[str, TriggerConfig]) -> dict[str, str]:
     return {
         name: attribute.type
         for trigger in triggers.values()
-        for name, attribute in trigger.run.search_attributes.items()
+        for action in trigger.run.all_actions
+        for name, attribute in action.search_attributes.items()
     }
 
 

@@ -12,13 +12,14 @@ from temporalio.exceptions import FailureError
 
 from holdfast.contracts import names
 from holdfast.contracts.delivery import DeliverInput, DeliverResult, DeliveryInput, DeliveryResult, Progress
-from holdfast.domain.actions import WorkflowAction
+from holdfast.domain.actions import StepsAction, WorkflowAction
 from holdfast.domain.retry import backoff
 from holdfast.errors import ErrorCode
 from workflows import calls, narrate, policies, records
 from workflows.escalate import dead_letter, facts
 from workflows.inputs import NOTHING, Unreadable, read
 from workflows.outcomes import AttemptFailed, GaveUp, Outcome, activity_failed, is_cancellation, unforeseen
+from workflows.steps import Steps
 from workflows.supervise import supervise
 from workflows.tell import awaited, tell_delivered, tell_gave_up
 
@@ -29,6 +30,7 @@ class EventDelivery:
 
     def __init__(self) -> None:
         self._progress = Progress()
+        self._steps: Steps | None = None
 
     @workflow.run
     async def run(self, raw: RawValue = NOTHING) -> DeliveryResult:
@@ -42,7 +44,9 @@ class EventDelivery:
             if is_cancellation(error) and calls.cancel_requested():
                 # the cancellation is spent here: what is awaited from now on is not cancelled again
                 text = "somebody cancelled the delivery; an attempt that was under way may still have arrived"
-                await dead_letter(records.of_delivery(given, GaveUp(ErrorCode.DELIVERY_CANCELLED, text), facts()))
+                steps = tuple(self._steps.outcomes) if self._steps is not None else ()
+                gave_up = GaveUp(ErrorCode.DELIVERY_CANCELLED, text, steps=steps)
+                await dead_letter(records.of_delivery(given, gave_up, facts()))
                 await tell_gave_up(given, ErrorCode.DELIVERY_CANCELLED, 0)
                 raise
             outcome = unforeseen(error)
@@ -63,8 +67,11 @@ class EventDelivery:
     async def _carry_out(self, given: DeliveryInput) -> Outcome:
         """Choose the way for the action."""
         delivery = workflow.info().workflow_id
-        if isinstance(given.spec.action, WorkflowAction):
+        if isinstance(given.spec.action, WorkflowAction) and not given.spec.action.detached:
             return await supervise(given, given.spec.action, delivery=delivery)
+        if isinstance(given.spec.action, StepsAction):
+            self._steps = Steps(given, given.spec.action, delivery, self._attempt)
+            return await self._steps.run()
         return await self._attempt(given, delivery)
 
     async def _attempt(self, given: DeliveryInput, delivery: str) -> Outcome:
@@ -108,4 +115,8 @@ def _exhausted(first: AttemptFailed, rest: AttemptFailed, allowed: int) -> GaveU
 
 
 def _delivered(given: DeliveryInput, done: DeliverResult) -> DeliveryResult:
-    return DeliveryResult(attempts=done.attempt, target=given.spec.action.target, result=done.result or done.summary)
+    return DeliveryResult(
+        attempts=done.attempt,
+        target=given.spec.action.target,
+        result=done.summary if done.result is None else done.result,
+    )

@@ -20,7 +20,7 @@ def run_id(delivery: str) -> str:
     return f"{delivery}/run"
 
 
-async def supervise(given: DeliveryInput, action: WorkflowAction, *, delivery: str) -> Outcome:
+async def supervise(given: DeliveryInput, action: WorkflowAction, *, delivery: str, counted: bool = True) -> Outcome:
     """Run the user's workflow to its end. Raises what a cancellation of this delivery raises."""
     child_id = action.id or run_id(delivery)
     try:
@@ -36,7 +36,8 @@ async def supervise(given: DeliveryInput, action: WorkflowAction, *, delivery: s
         if is_cancellation(error) and calls.cancel_requested():
             raise
         return _gave_up(*child_failed(error))
-    await calls.count_run(CountRunInput(trigger=given.spec.trigger, received_at=given.envelope.received_at))
+    if counted:
+        await calls.count_run(CountRunInput(trigger=given.spec.trigger, received_at=given.envelope.received_at))
     return DeliveryResult(attempts=1, target=action.target, result=result)
 
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "senders": "holdfast.cli.senders",
     "events": "holdfast.cli.events",
     "triggers": "holdfast.cli.triggers",
+    "joins": "holdfast.cli.joins",
     "import": "holdfast.cli.imports",
     "dead-letters": "holdfast.cli.dead_letters",
     "bulk": "holdfast.cli.bulk",

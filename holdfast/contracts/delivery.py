@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from holdfast.domain.actions import DeliverySpec
+from holdfast.domain.actions import DeliverySpec, WorkflowAction
 from holdfast.domain.events import Envelope
 from holdfast.domain.quantities import Duration
 
@@ -19,6 +19,25 @@ class Redrive(BaseModel):
     dead_letter_id: str
     case: str  # workflow id of the DeadLetter that started it
     number: int  # from 1
+
+
+class StepOutcome(BaseModel):
+    """What came of one step of several."""
+
+    model_config = _FROZEN
+
+    name: str
+    state: Literal["done", "failed"]
+    result: Any = None
+    code: str = ""
+    message: str = ""
+    compensation: Literal["", "done", "failed"] = ""
+    compensation_error: str = ""
+
+    @property
+    def stands(self) -> bool:
+        """Whether it was done and not undone, so that a redrive must not do it again."""
+        return self.state == "done" and self.compensation != "done"
 
 
 class Replayed(BaseModel):
@@ -42,6 +61,7 @@ class DeliveryInput(BaseModel):
     spec: DeliverySpec
     sequence: int | None = None  # position in the EVENTS stream
     redrive: Redrive | None = None
+    completed: tuple[StepOutcome, ...] = ()  # of an action with steps: those that an earlier delivery has done
     replay: Replayed | None = None
     awaited_until: AwareDatetime | None = None  # until then a gateway waits to be told the outcome
 
@@ -97,6 +117,14 @@ class DeliverResult(BaseModel):
     attempt: int
     summary: str  # e.g. "HTTP 200", for the UI
     result: Any = None
+
+
+class PreparedStep(BaseModel):
+    """Result of `prepare_step`."""
+
+    model_config = _FROZEN
+
+    action: WorkflowAction
 
 
 class InspectChildInput(BaseModel):

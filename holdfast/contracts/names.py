@@ -6,6 +6,8 @@ TASK_QUEUE = "holdfast"
 EVENT_DELIVERY = "EventDelivery"
 DEAD_LETTER = "DeadLetter"
 SCHEDULED_EVENT = "ScheduledEvent"
+JOIN = "Join"
+JOINED_EVENT = "JoinedEvent"
 ESCALATION = "Escalation"
 CASE_WATCH = "CaseWatch"
 BULK_OPERATION = "BulkOperation"
@@ -20,10 +22,13 @@ DELIVER = "deliver"
 INSPECT_CHILD = "inspect_child"
 TERMINATE_CHILD = "terminate_child"
 COUNT_RUN = "count_run"
+PREPARE_STEP = "prepare_step"
 RECORD_DEAD_LETTER = "record_dead_letter"
 PREPARE_REDRIVE = "prepare_redrive"
 REPUBLISH = "republish"
 PUBLISH_TICK = "publish_tick"
+SETTLE_JOIN = "settle_join"
+CATCH_UP = "catch_up"
 ANNOUNCE = "announce"
 
 # query of a delivery
@@ -50,6 +55,12 @@ DISCARD = "discard"
 RECOVERED = "recovered"  # signal: the watch of a trigger has seen that its target answers again
 SUPERSEDED = "superseded"  # signal: the watch of a trigger has seen a newer delivery of the same key
 CASE = "case"
+
+# signal and query of a join, and what its memo holds
+OFFER = "offer"
+WINDOW = "window"
+MEMO_KEY = "holdfast-key"
+
 
 # updates of an operation over many things, and its query
 CONFIRM = "confirm"
@@ -81,6 +92,8 @@ SEARCH_ATTRIBUTES = (
     SA_KEY,
 )
 
+STATE_WAITING = "waiting"  # joins: a window is open; at its end fired, ruled-out, otherwise, dropped, dead-lettered
+STATE_JOINED = "joined"  # an event that a join holds, or held: the join says what came of it
 STATE_RETRYING = "retrying"
 STATE_DEAD_LETTERED = "dead-lettered"
 STATE_DELIVERED = "delivered"  # set only where it was retrying before: the first success costs no command

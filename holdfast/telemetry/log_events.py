@@ -1,4 +1,4 @@
-"""Every log event by name: level, facts, what it means. Flow: names → **log events** → docs/telemetry.md."""
+"""Every log event of the product: name, level, facts, what it means. Flow: **log events** → docs/telemetry.md."""
 
 from holdfast.telemetry.kinds import LogEvent
 from holdfast.telemetry.sweep_names import SWEEP_EVENTS

@@ -150,6 +150,13 @@ DELIVERIES = MetricName(
     ("trigger", "outcome"),
     "Deliveries that ended: delivered or dead_lettered.",
 )
+JOINS = MetricName(
+    "holdfast.joins",
+    "counter",
+    "{window}",
+    ("trigger", "outcome"),
+    "Windows of joins that ended, by outcome: fired, ruled-out, otherwise, dropped, dead-lettered; and late events.",
+)
 ATTEMPTS = MetricName(
     "holdfast.delivery.attempts",
     "counter",
@@ -232,6 +239,7 @@ METRICS = (
     DEAD_LETTERS_OPEN,
     AUDIT_FILL,
     DELIVERIES,
+    JOINS,
     ATTEMPTS,
     RETRIES,
     END_TO_END,

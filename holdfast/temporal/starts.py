@@ -22,6 +22,7 @@ from holdfast.clock import rfc3339
 from holdfast.contracts import names
 from holdfast.contracts.dead_letter import DeadLetterRecord
 from holdfast.contracts.delivery import DeliveryInput
+from holdfast.contracts.join import JoinInput, JoinOffer
 from holdfast.domain.deadletters import CaseState
 from holdfast.errors import Conflict, bounded
 from holdfast.temporal.connect import bounded_call
@@ -118,6 +119,37 @@ async def start_case(client: Client, record: DeadLetterRecord, *, given: Any = N
             ("replay of", record.replay.of if record.replay else ""),
         ),
     )
+
+
+async def offer_to_join(client: Client, offer: JoinOffer) -> str:
+    """Offer one event to the window of its key, opening one where none is open. Raises what `classify` says.
+
+    Returns the join's workflow id. It may be repeated: the join takes an event once.
+    """
+    workflow_id = ids.join_id(offer.spec.trigger, offer.key)
+    await bounded_call(
+        client.start_workflow(
+            names.JOIN,
+            JoinInput(trigger=offer.spec.trigger, key=offer.key),
+            id=workflow_id,
+            task_queue=names.TASK_QUEUE,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,  # one run after the other; claims know repeats
+            task_timeout=TASK_TIMEOUT,
+            start_signal=names.OFFER,
+            start_signal_args=[offer],
+            memo={names.MEMO_KEY: bounded(_value(offer.key), 200)},
+            search_attributes=_attributes((_TRIGGER, offer.spec.trigger), (_STATE, names.STATE_WAITING)),
+            static_summary=_line(f"{offer.spec.trigger}: {offer.key}"),
+            static_details=_table(
+                ("trigger", offer.spec.trigger),
+                ("key", offer.key),
+                ("condition", offer.spec.condition),
+                ("first", f"{offer.name}: {offer.envelope.source} {offer.envelope.id}"),
+            ),
+        ),
+        START_WITHIN,
+    )
+    return workflow_id
 
 
 async def start_watch(client: Client) -> None:

@@ -32,6 +32,7 @@ EXPOSED = {
     "holdfast_gateway_ingest_duration_seconds",
     "holdfast_gateway_rejections_unkept_total",
     "holdfast_gateway_requests_total",
+    "holdfast_joins_total",
     "holdfast_notifications_total",
     "holdfast_queue_depth",
     "holdfast_schedules_missed_total",
@@ -162,6 +163,7 @@ def _used() -> Metrics:
     metrics.audit_fill(0.5)
     metrics.circuit(False)
     metrics.attempted("receipt", "delivered")
+    metrics.joined("chase", "fired")
     metrics.delivered("receipt", 0.1)
     metrics.ticked("nightly", "published")
     metrics.tick_missed("nightly", "missed")
