@@ -110,6 +110,7 @@ LOG_EVENTS = (
     LogEvent("request.abandoned", "info", ("source",), "The sender left before the answer."),
     LogEvent("request.failed", "error", ("source", "correlation_id"), "A bug; answered 500."),
     LogEvent("request.rejected", "info", ("source", "code", "status", "reason"), "A request was not accepted."),
+    LogEvent("sample.audit_fill", "debug", ("code",), "How full the audit log is could not be read."),
     LogEvent("sample.dead_letters_open", "debug", ("code",), "The count of open cases could not be read."),
     LogEvent("sample.queue_depth", "debug", ("code",), "The depth of the queue could not be read."),
     LogEvent(

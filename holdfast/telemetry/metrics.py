@@ -55,6 +55,7 @@ class Metrics:
         self._circuit = self._tally(names.CIRCUIT_OPEN)
         self._dead_letters = self._tally(names.DEAD_LETTERS)
         self._dead_letters_open = self._tally(names.DEAD_LETTERS_OPEN)
+        self._audit_fill = self._tally(names.AUDIT_FILL)
         self._deliveries = self._tally(names.DELIVERIES)
         self._joins = self._tally(names.JOINS)
         self._attempts = self._tally(names.ATTEMPTS)
@@ -167,6 +168,10 @@ class Metrics:
     def joined(self, trigger: str, outcome: str) -> None:
         """Count a window that ended, or an event that came late to one."""
         self._joins.add(trigger, outcome)
+
+    def audit_fill(self, part: float) -> None:
+        """Show how full the audit log is, from 0 to 1."""
+        self._audit_fill.put(part)
 
     def attempted(self, trigger: str, outcome: str) -> None:
         """Count one attempt at an action; `outcome` is delivered, transient or permanent."""

@@ -140,6 +140,9 @@ DEAD_LETTERS = MetricName(
 DEAD_LETTERS_OPEN = MetricName(
     "holdfast.dead_letters.open", "gauge", "{letter}", (), "Cases that wait for somebody: open or acknowledged."
 )
+AUDIT_FILL = MetricName(
+    "holdfast.audit.fill", "gauge", "", (), "How full the audit log is: 1 is full, and the admin API does nothing more."
+)
 DELIVERIES = MetricName(
     "holdfast.deliveries",
     "counter",
@@ -234,6 +237,7 @@ METRICS = (
     CIRCUIT_OPEN,
     DEAD_LETTERS,
     DEAD_LETTERS_OPEN,
+    AUDIT_FILL,
     DELIVERIES,
     JOINS,
     ATTEMPTS,

@@ -8,6 +8,7 @@ from holdfast.telemetry.document import telemetry_markdown
 from holdfast.telemetry.metrics import Metrics
 
 EXPOSED = {
+    "holdfast_audit_fill",
     "holdfast_api_requests_total",
     "holdfast_deliveries_total",
     "holdfast_dead_letters_open",
@@ -159,6 +160,7 @@ def _used() -> Metrics:
     metrics.config_reloaded("applied")
     metrics.queue_depth(1, 2)
     metrics.dead_letters_open(4)
+    metrics.audit_fill(0.5)
     metrics.circuit(False)
     metrics.attempted("receipt", "delivered")
     metrics.joined("chase", "fired")
