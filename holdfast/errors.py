@@ -59,7 +59,9 @@ class ErrorCode(StrEnum):
     WORKFLOW_FAILED = "workflow.failed"
     WORKFLOW_NOT_RUNNABLE = "workflow.not_runnable"
     WORKFLOW_UNKNOWN_TYPE = "workflow.unknown_type"
+    DELIVERY_HELD = "delivery.held"
     DELIVERY_CANCELLED = "delivery.cancelled"
+    ORDER_QUEUE_FULL = "order.queue_full"
     START_REJECTED = "start.rejected"
     DEAD_LETTERED = "dead_lettered"
     # a bug

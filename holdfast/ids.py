@@ -5,6 +5,7 @@ The event id is computed in the gateway and carried; all other ids derive from i
     Nats-Msg-Id      message_id(source, event id)
     delivery         {trigger}/{source}/{event id}       workflow id of EventDelivery
     redrive          {delivery}:r{n}                     workflow id of the n-th redrive
+    queue            queue/{trigger}/{key}               workflow id of KeyQueue
     case             dead-letter/{delivery}              workflow id of DeadLetter
     CloudEvent       {its id}.{hash of source and id}    event id of an accepted CloudEvent
 
@@ -67,6 +68,11 @@ def delivery_id(trigger: str, source: str, event_id: str) -> str:
 def redrive_id(delivery: str, number: int) -> str:
     """Workflow id of the `number`-th redrive (from 1) of `delivery`; `:` stands in no token."""
     return f"{delivery}:r{number}"
+
+
+def queue_id(trigger: str, key: str) -> str:
+    """Workflow id of the queue in which the deliveries of one key of a trigger stand."""
+    return f"queue/{token(trigger)}/{token(key)}"
 
 
 def case_id(dead_letter_id: str) -> str:

@@ -20,6 +20,7 @@ PASSED_THROUGH = (
     "holdfast.ids",
     "workflows.calls",
     "workflows.escalate",
+    "workflows.hold",
     "workflows.inputs",
     "workflows.narrate",
     "workflows.outcomes",

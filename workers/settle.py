@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from temporalio.client import Client
 
+from activities.admission import Admission
 from holdfast.bus.connect import Bus
 from holdfast.bus.consume import Message
 from holdfast.bus.objects import Loading, load_body
@@ -27,8 +28,10 @@ from holdfast.telemetry import names
 from holdfast.telemetry.metrics import Metrics
 from holdfast.telemetry.tracing import span
 from holdfast.temporal.namespace import verify_search_attributes
+from holdfast.temporal.queues import join_queue, queue_of
 from holdfast.temporal.starts import start_delivery
 from workers.decide import Arrived, Decision, Starts, Stray, Unwanted, decide, start_failed
+from workers.fairness import Fairness
 from workers.gate import Gate, GateState
 
 log = logging.getLogger(__name__)
@@ -50,6 +53,8 @@ class Dispatcher:
     triggers: CompiledTriggers
     gate: Gate
     metrics: Metrics
+    admission: Admission
+    fairness: Fairness
 
     async def handle(self, message: Message) -> None:
         """Settle one message; never raises for anything that a message or a server can do."""
@@ -122,7 +127,11 @@ class Dispatcher:
     async def _start(self, given: DeliveryInput, arrived: Arrived) -> None:
         """Start one delivery, or dead-letter it where Temporal can never take it."""
         try:
-            started = await start_delivery(self.client, given)
+            gated = given.spec.action.kind == "workflow" and self.admission.gates(given.spec.trigger, given.spec.action)
+            asked = given.model_copy(update={"gated": True}) if gated else given
+            started = await start_delivery(self.client, asked, self.fairness.of(given.envelope.source))
+            if (place := queue_of(given)) is not None:
+                await join_queue(self.client, *place)
         except RejectedInput as error:
             # an unknown search attribute is refused as INVALID_ARGUMENT too; that is never this message's fault
             await verify_search_attributes(self.client)

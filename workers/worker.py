@@ -14,16 +14,21 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
+import httpx
 from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities import registry
+from activities.admission import Admission
 from activities.http import new_client
 from holdfast.bus.connect import Bus
 from holdfast.bus.consume import Consumer
+from holdfast.bus.controls import Controls
 from holdfast.bus.fsync import verify_fsync
+from holdfast.bus.registers import ensure_registers
 from holdfast.bus.streams import DISPATCHER, ESCALATOR, ConsumerPlan
 from holdfast.bus.topology import ensure_consumer, ensure_streams
+from holdfast.clock import SystemClock
 from holdfast.contracts.names import TASK_QUEUE
 from holdfast.errors import ErrorCode, HoldfastError, RejectedInput
 from holdfast.settings.file import LoadedConfig
@@ -35,6 +40,7 @@ from holdfast.temporal.connect import RETRY_WAIT, connect
 from holdfast.temporal.namespace import ensure_namespace
 from workers.body_janitor import BodyJanitor
 from workers.escalate import Escalator
+from workers.fairness import Fairness
 from workers.gate import Gate, GateState
 from workers.health import listen, ops_server
 from workers.janitor import Janitor
@@ -129,7 +135,10 @@ class WorkerProcess:
             for name, attribute in trigger.run.search_attributes.items()
         }
         gate = self.gate = Gate(lambda: ensure_namespace(client, retention, yours), metrics)
-        dispatcher = Dispatcher(self.bus, client, loaded.triggers, gate, metrics)
+        controls = Controls(self.bus)
+        admission = Admission(self.bus, loaded, metrics, SystemClock(), controls)
+        fairness = Fairness(loaded.config.sources)
+        dispatcher = Dispatcher(self.bus, client, loaded.triggers, gate, metrics, admission, fairness)
         escalator = Escalator(client, gate, metrics)
         self._consumers = {
             "dispatcher": Consumer(
@@ -140,13 +149,16 @@ class WorkerProcess:
             ),
         }
         http = new_client()
-        worker = self._worker(client, registry.build(self.bus, loaded, self._secrets(), metrics, http))
+        worker = self._worker(
+            client, registry.build(self.bus, loaded, self._secrets(), metrics, http, admission=admission)
+        )
         fetching = [
             _task(gate.keep()),
             _task(self._consumers["dispatcher"].run(gate.passable, self._repair(DISPATCHER))),
             _task(self._consumers["escalator"].run(gate.passable, self._repair(ESCALATOR))),
             _task(Janitor(self.bus, loaded.config.bus.streams.events).run()),
             _task(BodyJanitor(self.bus, client).run()),
+            _task(controls.watch()),
             _task(sample(self.bus, client, metrics)),
         ]
         polling = _task(self._poll(worker, gate))
@@ -189,6 +201,11 @@ class WorkerProcess:
             graceful_shutdown_timeout=GRACE,
         )
 
+    def _activities(
+        self, metrics: Metrics, http: httpx.AsyncClient, admission: Admission
+    ) -> list[Callable[..., Any]]:
+        return registry.build(self.bus, self._loaded, self._secrets(), metrics, http, admission=admission)
+
     def _secrets(self) -> Secrets:
         return Secrets(self._loaded.file.resolve().parent)
 
@@ -198,6 +215,7 @@ class WorkerProcess:
         async def repair() -> None:
             config = self._loaded.config.bus
             await ensure_streams(self.bus, config)
+            await ensure_registers(self.bus, config.replicas)
             await self._verify_fsync()
             await ensure_consumer(self.bus, plan)
 

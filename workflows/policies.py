@@ -47,6 +47,14 @@ REDRIVE_ANSWER = timedelta(seconds=8)  # how long an Update waits for its redriv
 REDRIVE_NUMBERS = 50  # ids to step over where an earlier case of the same dead letter already used them
 TASK_TIMEOUT = timedelta(seconds=30)  # of a delivery's workflow task: three times the longest local attempt
 
+SHOWN_AFTER = timedelta(seconds=5)  # a shorter wait is not worth a search attribute
+JOIN_AGAIN = timedelta(minutes=10)  # a delivery that has waited so long asks whether its queue knows it
+LOOK_AT_HEAD = timedelta(minutes=1)  # a head that was terminated says nothing
+LOOK_AT_CASE = timedelta(seconds=15)
+CASE_APPEARS_WITHIN = timedelta(minutes=10)  # a head that failed without a dead letter stops its key no longer
+LONG_HISTORY = 2_000  # events
+MAX_WAITING = 5_000  # deliveries of one key; the input of a run may be 2 MiB
+
 
 def attempt_timeout(action: Action) -> timedelta:
     """How long one attempt at `action` may take."""

@@ -31,6 +31,7 @@ class DeliveryInput(BaseModel):
     spec: DeliverySpec
     sequence: int | None = None  # position in the EVENTS stream
     redrive: Redrive | None = None
+    gated: bool = False  # a `workflow` action that must be admitted before its run is started
 
 
 class Attempt(BaseModel):
@@ -49,7 +50,7 @@ class DeliveryResult(BaseModel):
 
     model_config = _FROZEN
 
-    outcome: Literal["delivered"] = "delivered"
+    outcome: Literal["delivered", "superseded"] = "delivered"
     attempts: int
     target: str
     result: Any = None  # what the action gave back, bounded: HTTP status, child's result, stream sequence
@@ -64,6 +65,7 @@ class DeliverInput(BaseModel):
     envelope: Envelope
     spec: DeliverySpec
     prior_attempts: int = 0  # attempts made before this activity: its own first is number prior + 1
+    holds: int = 0  # how often it was held back before
 
 
 class DeliverResult(BaseModel):
@@ -74,6 +76,38 @@ class DeliverResult(BaseModel):
     attempt: int
     summary: str  # e.g. "HTTP 200", for the UI
     result: Any = None
+
+
+class HeldBack(BaseModel):
+    """Why an attempt was not made now; in the details of the failure `delivery.held`."""
+
+    model_config = _FROZEN
+
+    why: str  # rate, concurrency, breaker, paused, bus
+    lane: str  # `trigger/{name}` or `target/{name}`
+    reason: str  # for people
+
+
+class AdmitInput(BaseModel):
+    """Input of `admit` and `leave`: may this run be started, or go on holding its place?"""
+
+    model_config = _FROZEN
+
+    delivery: str
+    spec: DeliverySpec
+    holds: int = 0
+    renewal: bool = False
+    failed: bool | None = None  # of `leave`
+
+
+class AdmitResult(BaseModel):
+    """Whether a run may be started now; `renew_every`: how often it must say that it goes on."""
+
+    model_config = _FROZEN
+
+    held: HeldBack | None = None
+    wait: Duration | None = None
+    renew_every: Duration | None = None
 
 
 class InspectChildInput(BaseModel):

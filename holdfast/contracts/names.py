@@ -6,6 +6,7 @@ TASK_QUEUE = "holdfast"
 EVENT_DELIVERY = "EventDelivery"
 DEAD_LETTER = "DeadLetter"
 SCHEDULED_EVENT = "ScheduledEvent"
+KEY_QUEUE = "KeyQueue"
 
 # activities
 DELIVER = "deliver"
@@ -16,6 +17,18 @@ RECORD_DEAD_LETTER = "record_dead_letter"
 PREPARE_REDRIVE = "prepare_redrive"
 REPUBLISH = "republish"
 PUBLISH_TICK = "publish_tick"
+ADMIT = "admit"
+LEAVE = "leave"
+SETTLED_BEFORE = "settled_before"
+CLOSED = "closed"
+JOIN_QUEUE = "join_queue"
+
+# signals
+RELEASE = "release"  # to a delivery that is held: look again now
+TURN = "turn"  # to a delivery that stands in a queue: what its queue decided
+JOIN = "join"  # to a queue: one more delivery
+DONE = "done"  # to a queue: a delivery has ended
+SKIP = "skip"  # to a queue, by a person: let what follows go on
 
 # updates and queries of a case
 ACKNOWLEDGE = "acknowledge"
@@ -23,17 +36,21 @@ REDRIVE = "redrive"
 DISCARD = "discard"
 CASE = "case"
 
-# search attributes, all Keyword: SQL visibility has ten Keyword slots per namespace, these take six
+# search attributes, all Keyword: SQL visibility has ten Keyword slots per namespace, these take seven
 SA_SOURCE = "HoldfastSource"
 SA_EVENT_ID = "HoldfastEventId"
 SA_EVENT_TYPE = "HoldfastEventType"
 SA_TRIGGER = "HoldfastTrigger"
 SA_STATE = "HoldfastState"  # deliveries: retrying, dead-lettered; cases: see domain/deadletters.py CaseState
 SA_ERROR = "HoldfastError"  # the code that made the dead letter
-SEARCH_ATTRIBUTES = (SA_SOURCE, SA_EVENT_ID, SA_EVENT_TYPE, SA_TRIGGER, SA_STATE, SA_ERROR)
+SA_KEY = "HoldfastKey"  # the trigger's `key` for the event, of deliveries that stand in a queue and of the queue
+SEARCH_ATTRIBUTES = (SA_SOURCE, SA_EVENT_ID, SA_EVENT_TYPE, SA_TRIGGER, SA_STATE, SA_ERROR, SA_KEY)
 
 STATE_RETRYING = "retrying"
 STATE_DEAD_LETTERED = "dead-lettered"
+STATE_WAITING = "waiting"  # held back by a limit, a pause, a time or the order of its key; no attempt is under way
+STATE_BLOCKED = "blocked"  # of a queue: its head is a dead letter that nobody has closed
+STATE_SUPERSEDED = "superseded"  # a later event of its key took its place: never sent
 STATE_DELIVERED = "delivered"  # set only where it was retrying before: the first success costs no command
 
 # memo of the schedules that Holdfast owns

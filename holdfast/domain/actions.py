@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from holdfast.domain.pressure import Pressure
 from holdfast.domain.quantities import Duration
 from holdfast.domain.retry import RetryPolicy
 from holdfast.domain.triggers import DeadLetterConfig
@@ -110,3 +111,4 @@ class DeliverySpec(BaseModel):
     action: Action
     retry: RetryPolicy = RetryPolicy()
     dead_letter: DeadLetterConfig = DeadLetterConfig()
+    pressure: Pressure | None = None  # None: nothing holds it back

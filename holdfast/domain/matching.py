@@ -18,6 +18,7 @@ from holdfast.domain.large_bodies import data_of
 from holdfast.domain.mapping import CompiledRun, MappingError
 from holdfast.domain.needs import needs
 from holdfast.domain.patterns import compile_pattern, data_paths
+from holdfast.domain.resolve_pressure import CompiledPressure
 from holdfast.domain.triggers import TriggerConfig
 from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput, bounded
 from holdfast.ids import sha256_hex
@@ -90,8 +91,9 @@ class CompiledTrigger:
                 ErrorCode.CONFIG_INVALID, f"`when` is {self._when.returns.lower()}, it must be true or false"
             )
         self._run = CompiledRun(config.run)
-        of_when = needs((config.when,)) if config.when is not None else frozenset()
-        self.needs = of_when | self._run.needs | data_paths(config.match or {})
+        self._pressure = CompiledPressure(config) if CompiledPressure.needed(config) else None
+        texts = [text for text in (config.when, config.key, config.not_before) if text is not None]
+        self.needs = needs(texts) | self._run.needs | data_paths(config.match or {})
 
     def listens(self, source: str) -> bool:
         """Whether events of a source are for this trigger."""
@@ -124,6 +126,7 @@ class CompiledTrigger:
         """Resolve the action for one bound event, without asking the filter."""
         try:
             action = self._run.action(seen.bound, seen.plain)
+            pressure = self._pressure.resolve(seen.bound, seen.envelope) if self._pressure is not None else None
         except MappingError as error:
             return self._undecidable(ErrorCode.MAPPING_FAILED, bounded(str(error), 500))
         return Matched(
@@ -133,6 +136,7 @@ class CompiledTrigger:
                 action=action,
                 retry=self.config.retry,
                 dead_letter=self.config.dead_letter,
+                pressure=pressure,
             )
         )
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from holdfast.domain.patterns import compile_pattern
+from holdfast.domain.pressure import PressureConfig
 from holdfast.domain.quantities import Duration
 from holdfast.domain.retry import RetryPolicy
 from holdfast.domain.windows import WindowConfig
@@ -166,10 +167,8 @@ class DeadLetterConfig(BaseModel):
     )
 
 
-class TriggerConfig(BaseModel):
+class TriggerConfig(PressureConfig):
     """One rule: events of these sources that pass the filter are given to the action."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     on: tuple[str, ...] = Field(
         min_length=1,
@@ -196,7 +195,7 @@ class TriggerConfig(BaseModel):
 
     @field_validator("on", "during", mode="before")
     @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
+    def _one_or_list(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str | dict) else value
 
     @field_validator("on")

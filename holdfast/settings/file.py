@@ -16,6 +16,7 @@ from holdfast.domain.expressions import EVENT, TICK
 from holdfast.domain.intake import GatewayConfig
 from holdfast.domain.mapping import compile_one, mappings
 from holdfast.domain.matching import CompiledTriggers
+from holdfast.domain.pressure import TargetConfig
 from holdfast.domain.schedules import ScheduleConfig
 from holdfast.domain.sources import SourceConfig
 from holdfast.domain.streams import BusConfig
@@ -35,6 +36,9 @@ class HoldfastConfig(BaseModel):
     sources: dict[str, SourceConfig] = Field(default_factory=dict, description="Who may send webhooks, by name.")
     triggers: dict[str, TriggerConfig] = Field(default_factory=dict, description="What is done with events, by name.")
     schedules: dict[str, ScheduleConfig] = Field(default_factory=dict, description="Events by the clock, by name.")
+    targets: dict[str, TargetConfig] = Field(
+        default_factory=dict, description="Limits of what deliveries go to, by name, for all triggers together."
+    )
     gateway: GatewayConfig = Field(default=GatewayConfig(), description="How webhooks are taken in.")
     bus: BusConfig = Field(default=BusConfig(), description="NATS JetStream.")
 
@@ -85,12 +89,20 @@ def load_config(file: Path) -> LoadedConfig:
     return LoadedConfig(file, config, CompiledTriggers(config.triggers))
 
 
+_SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("sources", SourceConfig),
+    ("triggers", TriggerConfig),
+    ("schedules", ScheduleConfig),
+    ("targets", TargetConfig),
+)
+
+
 def _validate(tree: CommentedMap) -> tuple[HoldfastConfig, list[ConfigProblem]]:
     """Validate entry by entry, so that one broken entry hides no error in another; the sound ones come back."""
     problems: list[ConfigProblem] = []
     sound: dict[str, dict[str, Any]] = {}
     whole = _plain(tree)
-    for section, model in (("sources", SourceConfig), ("triggers", TriggerConfig), ("schedules", ScheduleConfig)):
+    for section, model in _SECTIONS:
         sound[section] = {}
         for name, entry in _section(whole, section).items():
             try:
@@ -208,7 +220,7 @@ _Finding = tuple[tuple[int | str, ...], str, str]
 
 def _cross_checks(config: HoldfastConfig) -> Iterator[_Finding]:
     """Find what no single field can know: names, references, expressions."""
-    for section in ("sources", "triggers", "schedules"):
+    for section in ("sources", "triggers", "schedules", "targets"):
         for name in getattr(config, section):
             if not NAME.fullmatch(name):
                 yield (section, name), "not a name", "use a-z, 0-9, - and _, at most 63 characters"
@@ -252,14 +264,21 @@ def _expressions(config: HoldfastConfig) -> Iterator[_Finding]:
             if text is not None:
                 yield from _compiles(EVENT, text, ("sources", name, "event", field))
     for name, trigger in config.triggers.items():
-        for mapped in mappings(trigger.run):
-            try:
-                compile_one(mapped)
-            except RejectedInput as error:
-                yield ("triggers", name, "run", *mapped.place), error.message, ""
+        yield from _trigger_expressions(name, trigger)
     for name, schedule in config.schedules.items():
         if schedule.event.data is not None:
             yield from _compiles(TICK, schedule.event.data, ("schedules", name, "event", "data"))
+
+
+def _trigger_expressions(name: str, trigger: TriggerConfig) -> Iterator[_Finding]:
+    for mapped in mappings(trigger.run):
+        try:
+            compile_one(mapped)
+        except RejectedInput as error:
+            yield ("triggers", name, "run", *mapped.place), error.message, ""
+    for field in ("key", "not_before"):
+        if (text := getattr(trigger, field)) is not None:
+            yield from _compiles(EVENT, text, ("triggers", name, field))
 
 
 def _compiles(

@@ -160,7 +160,7 @@ DELIVERIES = MetricName(
     "counter",
     "{delivery}",
     ("trigger", "outcome"),
-    "Deliveries that ended: delivered or dead_lettered.",
+    "Deliveries that ended: delivered, dead_lettered or superseded.",
 )
 ATTEMPTS = MetricName(
     "holdfast.delivery.attempts",
@@ -175,6 +175,24 @@ RETRIES = MetricName(
     "{attempt}",
     ("trigger", "code"),
     "Attempts that failed and are tried again, by code.",
+)
+HELD = MetricName(
+    "holdfast.delivery.held",
+    "counter",
+    "{delivery}",
+    ("trigger", "why"),
+    "Times that a delivery was held back without an attempt: rate, concurrency, breaker, paused, or bus (the state of"
+    " the limits could not be read).",
+)
+BREAKER_OPEN = MetricName(
+    "holdfast.breaker.open",
+    "gauge",
+    "",
+    ("lane",),
+    "1 while the circuit breaker of a trigger or a target is open or half open, as this worker last saw it.",
+)
+PAUSED = MetricName(
+    "holdfast.paused", "gauge", "", ("lane",), "1 while somebody has paused a trigger or a target, else 0."
 )
 END_TO_END = MetricName(
     "holdfast.delivery.end_to_end.duration",
@@ -208,6 +226,9 @@ METRICS = (
     DELIVERIES,
     ATTEMPTS,
     RETRIES,
+    HELD,
+    BREAKER_OPEN,
+    PAUSED,
     END_TO_END,
 )
 
@@ -235,6 +256,9 @@ LOG_EVENTS = (
     LogEvent("bus.stream_created", "info", ("stream",), "A stream was missing and was made."),
     LogEvent("bus.stream_updated", "warning", ("stream", "changes"), "A stream was changed to what is configured."),
     LogEvent("bus.tell_failed", "debug", ("code",), "An acknowledgement did not arrive; the message comes again."),
+    LogEvent("breaker.turned", "warning", ("lane", "state"), "A circuit breaker opened, or closed again."),
+    LogEvent("controls.changed", "warning", ("what", "state"), "Somebody paused or resumed a trigger or a target."),
+    LogEvent("controls.unreadable", "warning", ("reason",), "What is paused cannot be read; the last answer holds."),
     LogEvent("defect", "error", ("error",), "A bug in Holdfast, with its traceback."),
     LogEvent(
         "dispatch.dead_lettered", "warning", ("dead_letter", "stage", "code", "sequence"), "An event was given up."
