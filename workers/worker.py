@@ -69,6 +69,7 @@ class WorkerProcess:
         self._metrics = metrics
         self.bus = Bus.from_settings(settings, "holdfast-worker")
         self.gate: Gate | None = None
+        self.admission: Admission | None = None
         self._consumers: dict[str, Consumer] = {}
         self._polling = False
         self._stopping = False
@@ -136,7 +137,7 @@ class WorkerProcess:
         }
         gate = self.gate = Gate(lambda: ensure_namespace(client, retention, yours), metrics)
         controls = Controls(self.bus)
-        admission = Admission(self.bus, loaded, metrics, SystemClock(), controls)
+        admission = self.admission = Admission(self.bus, loaded, metrics, SystemClock(), controls)
         fairness = Fairness(loaded.config.sources)
         dispatcher = Dispatcher(self.bus, client, loaded.triggers, gate, metrics, admission, fairness)
         escalator = Escalator(client, gate, metrics)
@@ -201,9 +202,7 @@ class WorkerProcess:
             graceful_shutdown_timeout=GRACE,
         )
 
-    def _activities(
-        self, metrics: Metrics, http: httpx.AsyncClient, admission: Admission
-    ) -> list[Callable[..., Any]]:
+    def _activities(self, metrics: Metrics, http: httpx.AsyncClient, admission: Admission) -> list[Callable[..., Any]]:
         return registry.build(self.bus, self._loaded, self._secrets(), metrics, http, admission=admission)
 
     def _secrets(self) -> Secrets:

@@ -1,7 +1,6 @@
 """Registers: small values on the bus that are compared and set, in key-value buckets that `nats kv` reads.
 
-`holdfast-controls` holds what people have paused, on disk. `holdfast-lanes` holds the state of rates, places and
-circuit breakers, in memory: lost with the server, at the price of one burst. Flow: ensure → **read** → **write**.
+`holdfast-controls` holds what people have paused, `holdfast-lanes` the state of rates, places and circuit breakers. Flow: ensure → **read** → **write**.
 """
 
 import json
@@ -25,13 +24,13 @@ _CHANGED = frozenset({10071, 10164})
 
 async def ensure_registers(bus: Bus, replicas: int) -> None:
     """Create both buckets where they are missing. Raises Unavailable."""
-    for bucket, storage in ((CONTROLS, api.StorageType.FILE), (LANES, api.StorageType.MEMORY)):
+    for bucket in (CONTROLS, LANES):
         config = api.KeyValueConfig(
             bucket=bucket,
             description="Holdfast: what is paused" if bucket == CONTROLS else "Holdfast: rates and circuit breakers",
             history=1,
             max_value_size=MAX_VALUE,
-            storage=storage,
+            storage=api.StorageType.FILE,
             replicas=replicas,
         )
         try:
