@@ -101,7 +101,8 @@ class Deliver:
             attempt=number,
         ) as current:
             chunks = chunks_of(self.bus, event) if event.body_ref is not None and self.bus is not None else None
-            shipment = Shipment(given.delivery, event, current.traceparent, current.tracestate, chunks)
+            trace = current.traceparent, current.tracestate
+            shipment = Shipment(given.delivery, event, *trace, chunks, given.answer_wanted)
             match given.spec.action:
                 case HttpAction() as action:
                     return await self.http.send(action, shipment)

@@ -23,6 +23,7 @@ from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput, Transien
 from holdfast.settings.secrets import Secrets
 
 MAX_RESPONSE = 65_536  # bytes read of an answer; more is not our business, and the connection is dropped
+MAX_ANSWER = 16_384  # characters of an answer that somebody waits for; it is kept in Temporal
 EXCERPT = 200  # characters of a refusal that people see
 _LATER = frozenset({408, 425, 429})
 _OURS = frozenset({"content-length", "transfer-encoding", "connection"})  # the client writes them
@@ -75,7 +76,11 @@ class HttpTarget:
             what = _without(hidden, f"{type(error).__name__}: {error}")
             raise TransientFailure(ErrorCode.TARGET_UNREACHABLE, what) from None
         assert answer is not None and answer.status is not None  # noqa: S101, PT018 - every other way has raised
-        return judge(answer.status, answer.headers, _without(hidden, answer.excerpt)[:EXCERPT], now=self._clock.now())
+        excerpt = _without(hidden, answer.excerpt)[:EXCERPT]
+        receipt = judge(answer.status, answer.headers, excerpt, now=self._clock.now())
+        if not shipment.answer_wanted:
+            return receipt
+        return Receipt(receipt.summary, {**receipt.result, "body": _without(hidden, answer.text)[:MAX_ANSWER]})
 
     def _headers(self, action: HttpAction, shipment: Shipment) -> tuple[dict[str, str], list[str]]:
         """Return the headers, and every secret among them."""
@@ -139,6 +144,11 @@ class _Answer:
                         break
         finally:
             await response.aclose()
+
+    @property
+    def text(self) -> str:
+        """The beginning of the body as text; bytes that are none are replaced."""
+        return self._body.decode("utf-8", "replace")
 
     @property
     def excerpt(self) -> str:

@@ -9,8 +9,6 @@ import time
 from dataclasses import dataclass, field
 
 from temporalio import activity
-from temporalio.client import WorkflowExecutionStatus
-from temporalio.service import RPCError, RPCStatusCode
 
 from activities.boundary import boundary
 from holdfast.bus.connect import Bus
@@ -18,7 +16,7 @@ from holdfast.bus.retention import Progress, progress_of
 from holdfast.bus.streams import DISPATCHER
 from holdfast.contracts import names
 from holdfast.contracts.queues import ClosedInput, ClosedResult, JoinQueueInput, SettledBeforeInput
-from holdfast.temporal.queues import join_queue
+from holdfast.temporal.queues import join_queue, state_of
 
 LOOKS = 20
 FIRST_PAUSE = 0.03  # seconds between looks, growing
@@ -50,15 +48,7 @@ class Queues:
     async def closed(self, given: ClosedInput) -> ClosedResult:
         """Look whether a workflow has ended."""
         with boundary():
-            try:
-                seen = await activity.client().get_workflow_handle(given.workflow_id).describe()
-            except RPCError as error:
-                if error.status == RPCStatusCode.NOT_FOUND:
-                    return ClosedResult(state="missing")
-                raise
-            if seen.status == WorkflowExecutionStatus.RUNNING:
-                return ClosedResult(state="open")
-            return ClosedResult(state="completed" if seen.status == WorkflowExecutionStatus.COMPLETED else "failed")
+            return ClosedResult(state=await state_of(activity.client(), given.workflow_id))
 
     @activity.defn(name=names.JOIN_QUEUE)
     async def join_queue(self, given: JoinQueueInput) -> None:

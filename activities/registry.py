@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 
 from activities.admission import Admission
+from activities.announce import Announcer
 from activities.children import Children
 from activities.dead_letters import DeadLetters
 from activities.deliver import Deliver
@@ -57,4 +58,5 @@ def build(  # noqa: PLR0913 - what activities need has this many parts
         queues.settled_before,
         queues.closed,
         queues.join_queue,
+        Announcer(bus).announce,
     ]

@@ -16,6 +16,7 @@ class Shipment:
     traceparent: str | None
     tracestate: str | None
     chunks: AsyncIterator[bytes] | None = None  # of a body that lies elsewhere
+    answer_wanted: bool = False  # the beginning of the target's answer belongs to the receipt
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from gateway.problems import problem_of
 from gateway.readiness import Readiness
 from gateway.receive import Receive, Scope
 from gateway.routes import Routes
+from gateway.status import Status, status_router
 from holdfast import __version__
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.telemetry.metrics import Metrics
@@ -24,10 +25,11 @@ from holdfast.telemetry.metrics import Metrics
 class WebhookApp:
     """The application on the public port."""
 
-    def __init__(self, hooks: Hooks, routes: Routes, readiness: Readiness) -> None:
+    def __init__(self, hooks: Hooks, routes: Routes, readiness: Readiness, status: Status) -> None:
         self._hooks = hooks
         self.rest = _fastapi("Holdfast")
         self.rest.include_router(health_router(readiness))
+        self.rest.include_router(status_router(status))
         described = document(self.rest, routes)
         self.rest.openapi = lambda: described  # type: ignore[method-assign]
 

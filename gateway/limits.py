@@ -67,6 +67,22 @@ OPS_CONNECTIONS = 64  # open on the operators' port
 
 SPARE_FILES = 128
 """File descriptors left for what is no connection on the public port: bus, outbox, the operators' port."""
+MAX_WAITING = 256  # requests that wait for an outcome at once; above it they are answered 202 at once
+
+ASK_AGAIN = timedelta(seconds=1)
+"""How often the workers are asked about an event that was known before, of which no news may come."""
+
+STATUS_WITHIN = timedelta(seconds=10)
+"""For the whole of `GET /events/…`: reading the bus and asking a worker."""
+
+MAX_STATUS = 16  # status questions at once; above it they are asked to come again
+
+REJECTIONS_QUEUED = 200  # refused requests that wait to be written down; above it they are only counted
+
+REJECTIONS_BURST = 50
+REJECTIONS_RATE = 5.0  # per second and source after the burst: writing them down must cost the disk next to nothing
+
+MAX_HASHED = 1_048_576  # bytes of a refused body that is hashed for the log
 
 KEEP_ALIVE = timedelta(seconds=30)
 """How long an idle connection stays; longer than most senders' own pools, so that they close first."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from gateway.openapi_status import status_paths, status_schemas
 from gateway.routes import Route, Routes
 
 _PROBLEM: dict[str, Any] = {
@@ -31,6 +32,42 @@ _RECEIPT: dict[str, Any] = {
             "description": "The bus is away: the event is on the gateway's own disk and goes to the bus by itself.",
         },
     },
+}
+
+_OUTCOME: dict[str, Any] = {
+    "type": "object",
+    "description": "The answer to a request with `Prefer: wait=N`, where every delivery ended in time.",
+    "required": ["id", "status", "duplicate", "deliveries"],
+    "properties": {
+        "id": {"type": "string"},
+        "status": {"enum": ["delivered", "dead_lettered", "partly_delivered", "unmatched"]},
+        "duplicate": {"type": "boolean"},
+        "deliveries": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["id", "trigger", "status", "attempts"],
+                "properties": {
+                    "id": {"type": "string"},
+                    "trigger": {"type": "string"},
+                    "status": {"enum": ["delivered", "dead_lettered"]},
+                    "attempts": {"type": "integer"},
+                    "result": {"description": "What the action gave back; up to 64 KiB as JSON."},
+                    "result_omitted": {"const": True, "description": "The result is larger than that."},
+                    "code": {"type": "string", "description": "Why it is a dead letter."},
+                    "dead_letter": {"type": "string", "description": "Id of the dead letter."},
+                },
+            },
+        },
+    },
+}
+
+_PREFER: dict[str, Any] = {
+    "name": "Prefer",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "examples": ["wait=10"]},
+    "description": "`wait=N` (RFC 7240): hold the answer for the outcome, for at most N seconds.",
 }
 
 _BATCH_RECEIPT: dict[str, Any] = {
@@ -65,9 +102,11 @@ _AGAIN = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": 
 def document(app: FastAPI, routes: Routes) -> dict[str, Any]:
     """Return the whole document: what FastAPI knows of `app`, and one path for every source."""
     described = dict(FastAPI.openapi(app))
-    described["paths"] = {**_paths(routes), **described.get("paths", {})}
+    described["paths"] = {**_paths(routes), **status_paths(), **described.get("paths", {})}
     components = described.setdefault("components", {})
-    schemas = {"Problem": _PROBLEM, "Receipt": _RECEIPT, "BatchReceipt": _BATCH_RECEIPT}
+    schemas = {"Problem": _PROBLEM, "Receipt": _RECEIPT, "BatchReceipt": _BATCH_RECEIPT, "Outcome": _OUTCOME}
+    schemas |= status_schemas()
+    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     components.setdefault("schemas", {}).update(schemas)
     return described
 
@@ -81,10 +120,11 @@ def _paths(routes: Routes) -> dict[str, Any]:
             "requestBody": {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}},
             "responses": {**_greeted(route, "POST"), **_accepted(route), **_refused()},
         }
-        params = [
+        params: list[dict[str, Any]] = [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in route.path_names
         ]
-        paths[route.path] = {method.lower(): {**operation, "parameters": params} for method in sorted(route.methods)}
+        taken = [*params, _PREFER] if route.wait else params
+        paths[route.path] = {method.lower(): {**operation, "parameters": taken} for method in sorted(route.methods)}
         for method in sorted(route.greeter.methods - route.methods):
             paths[route.path][method.lower()] = {
                 "tags": ["webhooks"],
@@ -106,9 +146,26 @@ def _accepted(route: Route) -> dict[str, Any]:
     schema: dict[str, Any] = {"$ref": "#/components/schemas/Receipt"}
     if route.cloudevents != "off":
         schema = {"oneOf": [schema, {"$ref": "#/components/schemas/BatchReceipt"}]}
-    content = {"text/plain": {}} if route.respond is not None else {"application/json": {"schema": schema}}
+    content = {_fixed_type(route): {}} if route.respond is not None else {"application/json": {"schema": schema}}
+    own = {name.decode(): {"schema": {"type": "string"}} for name, _ in route.headers if name != b"content-type"}
     location = {"description": "Where the event is found; not for a batch.", "schema": {"type": "string"}}
-    return {str(route.status): {"description": "Stored.", "headers": {"Location": location}, "content": content}}
+    headers: dict[str, Any] = {"Location": location, **own}
+    stored: dict[str, Any] = {str(route.status): {"description": "Stored.", "headers": headers, "content": content}}
+    if not route.wait:
+        return stored
+    headers = {**headers, "Preference-Applied": {"schema": {"type": "string"}}}
+    either: dict[str, Any] = {"$ref": "#/components/schemas/Outcome"}
+    if route.status == 200:
+        either = {"oneOf": [schema, either]}
+    kinds = {**(content if route.status == 200 else {}), "application/json": {"schema": either}}
+    text = "Stored; and with `Prefer: wait=N`: every delivery has ended, `status` says how."
+    return {**stored, "200": {"description": text, "headers": headers, "content": kinds}}
+
+
+def _fixed_type(route: Route) -> str:
+    """Return the Content-Type of a source's own answer, without parameters."""
+    said = next((value.decode() for name, value in route.headers if name == b"content-type"), "text/plain")
+    return said.partition(";")[0].strip()
 
 
 def _refused() -> dict[str, Any]:

@@ -14,7 +14,7 @@
 Every step either returns the next type or raises one of `holdfast/errors.py`, which `problems.py` translates.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from gateway.authenticate import Published, authenticate, refuse_unknown
@@ -30,11 +30,13 @@ from gateway.problems import Answer
 from gateway.publish import Store
 from gateway.quotas import Quota, Quotas
 from gateway.receive import Receive, Receiver, Scope, check_head
+from gateway.rejections import REFUSED_BODY
 from gateway.requests import AuthenticRequest, NormalRequest, Parcel, RawRequest
 from gateway.routes import Route, method_not_allowed
 from gateway.tracing import event_trace, incoming_trace
+from gateway.waiting import Ticket, Waiting
 from holdfast.clock import Clock
-from holdfast.errors import RejectedInput
+from holdfast.errors import HoldfastError, RejectedInput
 from holdfast.telemetry import names
 from holdfast.telemetry.tracing import mint_traceparent, span
 
@@ -47,6 +49,7 @@ class Receipt:
     event_id: str
     duplicate: bool
     spooled: bool = False  # it waits in the gateway's outbox for the bus
+    ticket: Ticket | None = None  # its sender waits for the outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +79,16 @@ class Trace:
 class Pipeline:
     """The steps with what they need."""
 
-    def __init__(
-        self, store: Store, clock: Clock, confirm: Confirm, quotas: Quotas, key_sets: KeySets | None = None
+    def __init__(  # noqa: PLR0913, PLR0917 - one per step that needs something
+        self,
+        store: Store,
+        clock: Clock,
+        confirm: Confirm,
+        quotas: Quotas,
+        waiting: Waiting,
+        key_sets: KeySets | None = None,
     ) -> None:
+        self.waiting = waiting
         self._store = store
         self._quotas = quotas
         self._receiver = Receiver(clock)
@@ -105,6 +115,9 @@ class Pipeline:
                 trace = active.traceparent or mint_traceparent(), active.tracestate
                 with self._quotas.whole():
                     return await self._take(raw, route, Trace(*trace, of_sender=parent is not None), quota)
+            except HoldfastError:
+                scope[REFUSED_BODY] = raw.body
+                raise
             finally:
                 self._receiver.release(raw)
 
@@ -121,18 +134,31 @@ class Pipeline:
             parcels = await beside(len(raw.body), _parcels, authentic, route, trace)
             if isinstance(parcels, tuple):
                 return BatchReceipt(await store_all(parcels, self._keep))
-            return await self._keep(parcels)
+            # listened for before it is published: the outcome may come at once
+            ticket = await self.waiting.expect(raw.signed.headers, route.wait, parcels.envelope)
+            return await self._keep(parcels, ticket)
 
-    async def _keep(self, parcel: Parcel) -> Receipt:
+    async def _keep(self, parcel: Parcel, ticket: Ticket | None = None) -> Receipt:
         envelope = parcel.envelope
-        kept = await self._store.store(parcel)
-        return Receipt(envelope.source, envelope.id, kept.duplicate, kept.spooled)
+        if ticket is None:
+            kept = await self._store.store(parcel)
+            return Receipt(envelope.source, envelope.id, kept.duplicate, kept.spooled)
+        try:
+            kept = await self._store.store(replace(parcel, awaited_until=ticket.until))
+        except BaseException:
+            ticket.close()
+            raise
+        if kept.spooled:  # nothing happens to it before the bus is back
+            ticket.close()
+            ticket = None
+        return Receipt(envelope.source, envelope.id, kept.duplicate, kept.spooled, ticket)
 
     async def refuse(self, scope: Scope, receive_event: Receive) -> RejectedInput:
         """Return the refusal of a path of no source, after the work of a wrong signature."""
         check_head(scope["headers"], UNKNOWN_CAP)
         raw = await self._receiver.receive(scope, receive_event, UNKNOWN_CAP, {})
         self._receiver.release(raw)
+        scope[REFUSED_BODY] = raw.body
         return await beside(len(raw.body), refuse_unknown, raw)
 
 

@@ -18,6 +18,9 @@ _STATUS = {
     ErrorCode.CLIENT_NOT_ALLOWED: HTTPStatus.FORBIDDEN,
     ErrorCode.SOURCE_UNKNOWN: HTTPStatus.NOT_FOUND,
     ErrorCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    ErrorCode.INPUT_INVALID: HTTPStatus.BAD_REQUEST,
+    ErrorCode.ACCESS_UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    ErrorCode.ACCESS_FORBIDDEN: HTTPStatus.FORBIDDEN,
     ErrorCode.REQUEST_METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,
     ErrorCode.REQUEST_TOO_SLOW: HTTPStatus.REQUEST_TIMEOUT,
     ErrorCode.REQUEST_TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -68,7 +71,8 @@ def problem_of(error: HoldfastError, *, allow: Sequence[str] = (), detail: str |
     if allow:
         headers.append((b"allow", ", ".join(allow).encode()))
     if status == HTTPStatus.UNAUTHORIZED:
-        headers.append((b"www-authenticate", b"Signature"))
+        asked = code is ErrorCode.ACCESS_UNAUTHENTICATED
+        headers.append((b"www-authenticate", b'Bearer realm="holdfast"' if asked else b"Signature"))
     return _document(status, code, detail or _detail(error, status), headers, closes=code in _CLOSING)
 
 

@@ -11,6 +11,7 @@ import logging
 import signal
 import socket
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 from gateway.app import WebhookApp, ops_app
 from gateway.confirm import Confirm, SubscriptionConfirmer
@@ -23,15 +24,20 @@ from gateway.pipeline import Pipeline
 from gateway.publish import BusStore, Store
 from gateway.quotas import Quotas
 from gateway.readiness import Readiness
+from gateway.rejections import RejectionLog
 from gateway.routes import Routes
 from gateway.server import Server, listen, server_of
 from gateway.spool import BusOrOutbox, outbox_of
+from gateway.status import Status
+from gateway.waiting import Waiting
 from holdfast.bus.connect import Bus
 from holdfast.bus.fsync import verify_fsync
+from holdfast.bus.news import Newsroom
 from holdfast.bus.publish import EventPublisher
 from holdfast.bus.topology import ensure_streams
 from holdfast.clock import Clock, SystemClock
 from holdfast.domain.limits import GatewayLimits
+from holdfast.settings.access import load_access
 from holdfast.settings.file import LoadedConfig
 from holdfast.settings.process import ProcessSettings
 from holdfast.settings.secrets import Secrets
@@ -40,6 +46,9 @@ from holdfast.telemetry.metrics import Metrics
 log = logging.getLogger(__name__)
 
 _GRACE = 2.0  # s beyond DRAIN before a server task is cancelled
+
+
+FLUSH_REJECTIONS = timedelta(milliseconds=500)
 
 
 class Gateway:
@@ -77,10 +86,13 @@ class Gateway:
         limits = loaded.config.gateway.limits
         of_sources = {name: source.limits for name, source in loaded.config.sources.items()}
         quotas = Quotas(of_sources, limits.requests, clock.monotonic)
-        pipeline = Pipeline(store, clock, self._confirm, quotas, self._key_sets)
-        hooks = Hooks(routes, pipeline, metrics, clock)
+        status = Status(self.bus, settings, load_access(loaded.config.api, settings.data_dir), clock)
+        self._waiting = Waiting(Newsroom(self.bus), status.event, clock)
+        self._rejections = RejectionLog(self.bus, clock, metrics)
+        pipeline = Pipeline(store, clock, self._confirm, quotas, self._waiting, self._key_sets)
+        hooks = Hooks(routes, pipeline, metrics, clock, self._rejections)
         limits = limits.model_copy(update={"connections": allow_connections(limits.connections)})
-        self._web = server_of(WebhookApp(hooks, routes, self.readiness), Connections(limits, metrics))
+        self._web = server_of(WebhookApp(hooks, routes, self.readiness, status), Connections(limits, metrics))
         of_ops = Connections(GatewayLimits(connections=OPS_CONNECTIONS), Uncounted())
         self._ops = server_of(ops_app(self.readiness, metrics), of_ops)
         self.port = 0
@@ -94,8 +106,11 @@ class Gateway:
         """
         web_socket, ops_socket = await self._claim()
         await self.bus.start()
-        keeping = [asyncio.create_task(self.readiness.keep(), name="readiness")]
-        keeping.append(asyncio.create_task(self._key_sets.keep(), name="key sets"))
+        keeping = [
+            asyncio.create_task(self.readiness.keep(), name="readiness"),
+            asyncio.create_task(self._key_sets.keep(), name="key sets"),
+            asyncio.create_task(self._rejections.keep(), name="rejections"),
+        ]
         if self._drain is not None:
             keeping.append(asyncio.create_task(self._drain.keep(), name="outbox"))
         serving = [
@@ -108,12 +123,14 @@ class Gateway:
             yield
         finally:
             self.readiness.drain()
+            self._waiting.drain()
             log.info("gateway.draining")
             await _stop(self._web, serving[0])
             for task in keeping:
                 task.cancel()
             await asyncio.gather(*keeping, return_exceptions=True)
             await self._close_outbox()
+            await self._rejections.flush(FLUSH_REJECTIONS)
             await self._confirm.close()
             await self._key_sets.close()
             await self.bus.close()

@@ -5,7 +5,7 @@ Flow: receive → authenticate → normalise → identify → **publish** ─Pub
 
 import asyncio
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from gateway.limits import ANSWER_WITHIN, LARGE_ANSWER_WITHIN, PUBLISH_WITHIN, STORE_BODY_WITHIN
@@ -53,7 +53,9 @@ class Publisher(Protocol):
         """Store the body that an event refers to within `timeout`."""
         ...
 
-    async def publish_event(self, envelope: Envelope, *, timeout: timedelta) -> Stored:
+    async def publish_event(
+        self, envelope: Envelope, *, timeout: timedelta, awaited_until: datetime | None = None
+    ) -> Stored:
         """Store one event within `timeout`."""
         ...
 
@@ -77,6 +79,6 @@ async def publish(
             ):
                 if parcel.apart is not None:  # the event is stored only when all of its body is
                     await publisher.store_body(envelope, parcel.apart, timeout=STORE_BODY_WITHIN)
-                return await publisher.publish_event(envelope, timeout=within)
+                return await publisher.publish_event(envelope, timeout=within, awaited_until=parcel.awaited_until)
     except TimeoutError as error:
         raise Unavailable(ErrorCode.BUS_TIMEOUT, "the bus did not answer in time; the outcome is unknown") from error

@@ -42,6 +42,7 @@ class Parcel:
 
     envelope: Envelope
     apart: bytes | None = None
+    awaited_until: datetime | None = None  # its sender waits for the outcome until then
 
     @property
     def size(self) -> int:

@@ -7,11 +7,13 @@ import pathlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from urllib.parse import unquote
 
 from gateway.cloudevents import Acceptance
 from gateway.handshakes import Greeter, greeter
 from gateway.problems import Answer
+from holdfast.domain.answers import RespondConfig
 from holdfast.domain.clients import Proxies
 from holdfast.domain.expressions import EVENT, Expression
 from holdfast.domain.handshakes import handshakes_of
@@ -20,7 +22,7 @@ from holdfast.domain.needs import field_path, needs
 from holdfast.domain.presets import Preset, preset_of, verifier_of
 from holdfast.domain.schemes import KeySet
 from holdfast.domain.signatures import Verifier
-from holdfast.domain.sources import DEFAULT_HEADERS, EventConfig, RespondConfig, SourceConfig
+from holdfast.domain.sources import DEFAULT_HEADERS, MAX_WAIT, EventConfig, SourceConfig
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.settings.secrets import Secrets
 
@@ -58,6 +60,8 @@ class Route:
     cloudevents: Acceptance
     greeter: Greeter
     needs: frozenset[Path]  # what is read of the data of a large body
+    headers: tuple[tuple[bytes, bytes], ...] = ()  # the source's own, of every answer to an accepted event
+    wait: timedelta = timedelta(0)  # the longest that `Prefer: wait` is obeyed
 
     @property
     def reachable_by(self) -> frozenset[str]:
@@ -138,6 +142,8 @@ def compile_route(name: str, config: SourceConfig, secrets: Secrets, proxies: Pr
         cloudevents=_acceptance(config),
         greeter=_greeter(name, config, secrets),
         needs=_needs(event, preset),
+        headers=respond.sent_headers,
+        wait=_longest_wait(config),
     )
 
 
@@ -221,16 +227,25 @@ def _expression(event: EventConfig, field: str) -> Expression | None:
 
 def _respond(config: SourceConfig, preset: Preset | None) -> RespondConfig:
     """Return what the source says of its answers, else what its sender insists on."""
-    if preset is None or "respond" in config.model_fields_set:
+    if preset is None or config.respond.model_fields_set - {"headers"}:
         return config.respond
-    return RespondConfig(status=preset.status, body=preset.reply)
+    return RespondConfig(status=preset.status, body=preset.reply, headers=config.respond.headers)
+
+
+def _longest_wait(config: SourceConfig) -> timedelta:
+    """Return what is configured; by default only those who prove who they are may hold a connection."""
+    if config.wait is not None:
+        return config.wait
+    return timedelta(0) if config.dangerous_unverified else MAX_WAIT
 
 
 def _fixed_answer(respond: RespondConfig) -> Answer | None:
     if respond.body is None and respond.status not in {204, 205}:
         return None
     body = b"" if respond.status in {204, 205} else (respond.body or "").encode()
-    headers = [(b"content-type", b"text/plain; charset=utf-8")] if body else []
+    headers = list(respond.sent_headers)
+    if body and all(name != b"content-type" for name, _ in headers):
+        headers.append((b"content-type", b"text/plain; charset=utf-8"))
     if respond.status != 204:
         headers.append((b"content-length", str(len(body)).encode()))
     return Answer(respond.status, headers, body)

@@ -97,6 +97,11 @@ def outbox_of(config: GatewayConfig, data_dir: Path) -> Outbox | None:
     return Outbox(directory, int(config.spool.max_bytes), accepting=accepting)
 
 
+def spool_file(data_dir: Path) -> Path:
+    """Return where the outbox of a data directory is, if there is one."""
+    return data_dir.absolute() / DIRECTORY / FILE
+
+
 def _exists(file: Path) -> bool:
     try:
         return file.exists()

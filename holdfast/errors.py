@@ -32,6 +32,8 @@ class ErrorCode(StrEnum):
     INPUT_INVALID = "input.invalid"
     CASE_ILLEGAL_MOVE = "case.illegal_move"
     NOT_FOUND = "not_found"
+    ACCESS_UNAUTHENTICATED = "access.unauthenticated"
+    ACCESS_FORBIDDEN = "access.forbidden"
     # a dependency is away, or the outcome is unknown
     BUS_UNAVAILABLE = "bus.unavailable"
     BUS_TIMEOUT = "bus.timeout"

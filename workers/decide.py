@@ -25,6 +25,7 @@ class Arrived:
     sequence: int
     at: datetime  # when it is decided
     body: bytes | PermanentFailure | None = None  # of an event that refers to it; or why it is not there
+    awaited_until: datetime | None = None  # a gateway waits for the outcome until then
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,10 @@ def start_failed(given: DeliveryInput, code: str, message: str, arrived: Arrived
 
 
 def _outcome(arrived: Arrived, envelope: Envelope, verdicts: tuple[Verdict, ...]) -> Starts | Unwanted:
+    until = arrived.awaited_until
+    awaited_until = until if until is not None and until > arrived.at else None
     deliveries = tuple(
-        DeliveryInput(envelope=envelope, spec=verdict.spec, sequence=arrived.sequence)
+        DeliveryInput(envelope=envelope, spec=verdict.spec, sequence=arrived.sequence, awaited_until=awaited_until)
         for verdict in verdicts
         if isinstance(verdict, Matched)
     )

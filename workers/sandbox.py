@@ -18,6 +18,7 @@ PASSED_THROUGH = (
     "holdfast.domain",
     "holdfast.errors",
     "holdfast.ids",
+    "workflows.attempts",
     "workflows.calls",
     "workflows.escalate",
     "workflows.hold",
@@ -27,6 +28,7 @@ PASSED_THROUGH = (
     "workflows.policies",
     "workflows.records",
     "workflows.supervise",
+    "workflows.tell",
 )
 
 

@@ -33,6 +33,7 @@ from holdfast.temporal.starts import start_delivery
 from workers.decide import Arrived, Decision, Starts, Stray, Unwanted, decide, start_failed
 from workers.fairness import Fairness
 from workers.gate import Gate, GateState
+from workers.tell import tell_decided, tell_given_up, tell_repeated
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +62,14 @@ class Dispatcher:
         if self.gate.state == GateState.SHUT:  # it came with a pull from before
             await message.redeliver(WHILE_SHUT)
             return
-        arrived = Arrived(message.data, message.stream, message.sequence, datetime.now(UTC))
+        arrived = Arrived(
+            message.data, message.stream, message.sequence, datetime.now(UTC), awaited_until=message.awaited_until
+        )
         try:
             decision = await self._decide(arrived)
             await self._perform(decision, arrived)
+            if message.awaited_until is not None:
+                await tell_decided(self.bus, decision, message.awaited_until)
             await message.ack()
         except HoldfastError as error:
             wait = redelivery_wait(message.deliveries)
@@ -136,11 +141,16 @@ class Dispatcher:
             # an unknown search attribute is refused as INVALID_ARGUMENT too; that is never this message's fault
             await verify_search_attributes(self.client)
             self.gate.succeeded()
-            await self._dead_letter(start_failed(given, error.code, error.message, arrived))
+            record = start_failed(given, error.code, error.message, arrived)
+            await self._dead_letter(record)
+            if given.awaited_until is not None:
+                await tell_given_up(self.bus, record)
             return
         self.gate.succeeded()
         if not started.duplicate:
             self.metrics.dispatched(given.spec.trigger)
+        elif given.awaited_until is not None:
+            await tell_repeated(self.bus, given)
 
     async def _dead_letter(self, record: DeadLetterRecord) -> None:
         stored = await publish_dead_letter(self.bus, record, timeout=STORE_WITHIN)

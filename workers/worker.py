@@ -38,6 +38,8 @@ from holdfast.telemetry.metrics import Metrics
 from holdfast.telemetry.temporal import temporal_interceptors
 from holdfast.temporal.connect import RETRY_WAIT, connect
 from holdfast.temporal.namespace import ensure_namespace
+from holdfast.temporal.whereabouts import ui_address
+from workers.answer import answering
 from workers.body_janitor import BodyJanitor
 from workers.escalate import Escalator
 from workers.fairness import Fairness
@@ -161,6 +163,7 @@ class WorkerProcess:
             _task(BodyJanitor(self.bus, client).run()),
             _task(controls.watch()),
             _task(sample(self.bus, client, metrics)),
+            _task(answering(self.bus, client, loaded.triggers, ui_address(settings)).run()),
         ]
         polling = _task(self._poll(worker, gate))
         try:

@@ -42,6 +42,7 @@ from holdfast.contracts.delivery import (
     InspectChildResult,
     TerminateChildInput,
 )
+from holdfast.contracts.news import Ended
 from holdfast.contracts.queues import ClosedInput, ClosedResult, JoinQueueInput, SettledBeforeInput
 from holdfast.contracts.scheduled import PublishTickInput, ScheduledResult
 from holdfast.domain.actions import SearchAttribute, WorkflowAction
@@ -133,6 +134,14 @@ async def count_run(given: CountRunInput) -> None:
     with contextlib.suppress(FailureError):
         await workflow.execute_local_activity(
             names.COUNT_RUN, given, start_to_close_timeout=policies.SMALL_CALL, retry_policy=policies.ONCE
+        )
+
+
+async def announce(given: Ended) -> None:
+    """Tell whoever waits how this delivery ended; a word that does not get through is worth no delivery."""
+    with contextlib.suppress(FailureError):
+        await workflow.execute_local_activity(
+            names.ANNOUNCE, given, start_to_close_timeout=policies.SMALL_CALL, retry_policy=policies.ONCE
         )
 
 

@@ -4,14 +4,14 @@ Flow: read → **turn** → **time** → attempt ⇄ **wait out**. Waiting holds
 is shown: state `waiting`, and the reason on top of the page.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from temporalio import workflow
 
 from holdfast import ids
 from holdfast.contracts import names
-from holdfast.contracts.delivery import AdmitInput, DeliveryInput, DeliveryResult, HeldBack
+from holdfast.contracts.delivery import AdmitInput, DeliveryInput, DeliveryResult, HeldBack, Progress
 from holdfast.contracts.queues import DoneInput, JoinInput, JoinQueueInput, KeyQueueInput
 from holdfast.errors import ErrorCode
 from workflows import calls, narrate, policies
@@ -24,6 +24,7 @@ class Hold:
     """What this run knows of being held back."""
 
     released: int = 0  # signals that said: look again
+    progress: Progress = field(default_factory=Progress)
     turn: str = ""  # what the queue decided: go, superseded, full
     shown: bool = False  # the state says `waiting`
     count: int = 0  # how often it was held back
@@ -50,9 +51,11 @@ async def wait_for_turn(given: DeliveryInput, hold: Hold) -> Outcome | None:
         return None
     hold.shown = True  # it was started so
     calls.tell(narrate.waiting(given, f"its turn among the events with key `{queue.key}`", None))
+    hold.progress = Progress(waiting=f"its turn among the events with key {queue.key}")
     while not await calls.until(lambda: bool(hold.turn), within=policies.JOIN_AGAIN):
         join = JoinInput(delivery=workflow.info().workflow_id, sequence=given.sequence or 0)
         await calls.join_queue(JoinQueueInput(queue=queue, join=join))
+    hold.progress = Progress()
     if hold.turn == "go":
         return None
     if hold.turn == "superseded":
@@ -78,6 +81,7 @@ async def wait_for_time(given: DeliveryInput, hold: Hold) -> None:
     while pressure is not None and (until := pressure.earliest(facts().at)) > facts().at:
         _show(given, hold, "its time: a delay, `not_before`, or the end of a blackout", until - facts().at)
         await calls.pause(until - facts().at)
+        _told(hold)
 
 
 async def wait_for_admission(given: DeliveryInput, hold: Hold) -> None:
@@ -101,9 +105,16 @@ async def _wait(given: DeliveryInput, hold: Hold, back: HeldBack, wait: timedelt
     _show(given, hold, back.reason, wait)
     seen = hold.released
     await calls.until(lambda: hold.released > seen, within=wait)
+    _told(hold)
+
+
+def _told(hold: Hold) -> None:
+    hold.progress = hold.progress.model_copy(update={"waiting": "", "next_attempt_at": None})
 
 
 def _show(given: DeliveryInput, hold: Hold, reason: str, wait: timedelta) -> None:
+    update = {"waiting": reason, "next_attempt_at": facts().at + wait}
+    hold.progress = hold.progress.model_copy(update=update)
     if wait < policies.SHOWN_AFTER and not hold.shown:
         return
     if not hold.shown:

@@ -53,18 +53,24 @@ def translate(manifests: Iterable[dict[str, Any]]) -> Imported:
     left: list[dict[str, Any]] = []
     for manifest in sorted(manifests, key=lambda one: _ORDER.get(str(one.get("kind")), 9)):
         kind = str(manifest.get("kind"))
-        name = str((manifest.get("metadata") or {}).get("name") or "unnamed")
+        metadata = manifest.get("metadata")
+        name = str((metadata.get("name") if isinstance(metadata, dict) else None) or "unnamed")
         notes = Notes(f"{kind}/{name}", findings)
-        match kind:
-            case "EventSource":
-                entries += event_source(manifest, known, notes)
-            case "CronWorkflow":
-                entries += cron_workflow(manifest, notes)
-            case "Sensor":
-                entries += sensor(manifest, known, notes)
-            case _:
-                notes.add("lost", kind, "only EventSource, Sensor and CronWorkflow are translated")
-                left.append(manifest)
+        try:
+            match kind:
+                case "EventSource":
+                    entries += event_source(manifest, known, notes)
+                case "CronWorkflow":
+                    entries += cron_workflow(manifest, notes)
+                case "Sensor":
+                    entries += sensor(manifest, known, notes)
+                case _:
+                    notes.add("lost", kind, "only EventSource, Sensor and CronWorkflow are translated")
+                    left.append(manifest)
+        except (AttributeError, TypeError, KeyError, IndexError, ValueError) as error:
+            # a field that Argo would not accept there either: the others go on, and this one is kept as it came
+            notes.add("lost", kind, f"is not shaped like one: {type(error).__name__}: {error}")
+            left.append(manifest)
     entries = [_with_headers(one, known) for one in _distinct(entries, findings)]
     return Imported(_text(entries, findings, left), tuple(findings), tuple(entries))
 

@@ -11,13 +11,14 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from holdfast.bus.connect import Bus
 from holdfast.bus.errors import classify
+from holdfast.bus.news import awaited_until
 from holdfast.bus.requests import Requests
 from holdfast.bus.streams import ConsumerPlan
 from holdfast.errors import ErrorCode, HoldfastError, Unavailable
@@ -44,6 +45,7 @@ class Message:
     deliveries: int
     subject: str
     data: bytes
+    awaited_until: datetime | None  # a gateway waits for the outcome until then
     _reply: str
     _bus: Bus
 
@@ -183,6 +185,7 @@ class Consumer:
             sequence=sequence,
             subject=frame.subject,
             data=frame.data,
+            awaited_until=awaited_until(frame.headers),
             _reply=frame.reply,
             _bus=self._bus,
         )

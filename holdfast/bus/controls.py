@@ -54,8 +54,13 @@ async def resume(bus: Bus, kind: Kind, name: str) -> bool:
 
 async def _read(bus: Bus) -> tuple[dict[str, Pause], int]:
     raw, revision = await read_register(bus, CONTROLS, _KEY)
+    return parse_pauses(raw), revision
+
+
+def parse_pauses(raw: bytes) -> dict[str, Pause]:
+    """Read what is paused; nothing where there is nothing. Raises Unavailable `bus.misconfigured`."""
     try:
-        return (_ALL.validate_json(raw) if raw else {}), revision
+        return _ALL.validate_json(raw) if raw else {}
     except ValidationError:
         raise Unavailable(
             ErrorCode.BUS_MISCONFIGURED, f"the value {_KEY} in the bucket {CONTROLS} is not one of Holdfast's"

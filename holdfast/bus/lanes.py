@@ -5,10 +5,11 @@ one would. A question that finds the lane full is asked again, within its patien
 """
 
 import asyncio
-import contextlib
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
+
+from pydantic import ValidationError
 
 from holdfast.bus.connect import Bus
 from holdfast.bus.errors import classify
@@ -126,7 +127,13 @@ class Lane:
 
     async def _read(self) -> None:
         raw, self._revision = await read_register(self.bus, LANES, self.key)
-        self.state = LaneState()
-        with contextlib.suppress(ValueError):  # written by another version: begin anew
-            self.state = LaneState.model_validate_json(raw) if raw else LaneState()
+        self.state = parse_state(raw)
         self._read_at = asyncio.get_running_loop().time()
+
+
+def parse_state(raw: bytes) -> LaneState:
+    """Read a state; one that cannot be read, as another version may have written it, begins anew."""
+    try:
+        return LaneState.model_validate_json(raw) if raw else LaneState()
+    except ValidationError:
+        return LaneState()

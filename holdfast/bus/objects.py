@@ -8,7 +8,6 @@ Flow: identify → **put** → publish; load → deliver.
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import json
 import uuid
@@ -175,7 +174,7 @@ def read_description(raw: Raw) -> Description | None:
             source=str(about.get("source", "")),
             event_id=str(about.get("event_id", "")),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         return None
 
 

@@ -5,11 +5,12 @@ Flow: identify → **publish** ─PubAck→ answer; and: give up → **publish_d
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from holdfast import ids
 from holdfast.bus.connect import Bus
 from holdfast.bus.errors import of_reply
+from holdfast.bus.news import AWAITED_UNTIL
 from holdfast.bus.objects import put_body
 from holdfast.bus.requests import Requests
 from holdfast.bus.streams import (
@@ -23,6 +24,7 @@ from holdfast.bus.streams import (
     subject_for,
     unmatched_subject,
 )
+from holdfast.clock import rfc3339
 from holdfast.contracts.dead_letter import DeadLetterRecord
 from holdfast.domain.events import Envelope
 from holdfast.errors import Defect, ErrorCode, RejectedInput, Unavailable
@@ -76,17 +78,22 @@ class EventPublisher:
         self._bus = bus
         self._publisher = Publisher(bus)
 
-    async def publish_event(self, envelope: Envelope, *, timeout: timedelta) -> Stored:
-        """Store one event. Raises as `Publisher.publish` does."""
-        return await self.publish_record(envelope.source, envelope.id, envelope.encode(), timeout=timeout)
-
     async def store_body(self, envelope: Envelope, body: bytes, *, timeout: timedelta) -> None:
         """Store the body of an event that refers to it; before the event itself. Raises Unavailable `bus.…`."""
         await put_body(self._bus, envelope, body, timeout=timeout)
 
-    async def publish_record(self, source: str, event_id: str, record: bytes, *, timeout: timedelta) -> Stored:
-        """Store one event that is encoded already. Raises as `Publisher.publish` does."""
-        headers = {MESSAGE_ID: ids.message_id(source, event_id)}
+    async def publish_event(
+        self, envelope: Envelope, *, timeout: timedelta, awaited_until: datetime | None = None
+    ) -> Stored:
+        """Store one event; `awaited_until`: somebody waits for its outcome. Raises as `Publisher.publish` does."""
+        marks = {AWAITED_UNTIL: rfc3339(awaited_until)} if awaited_until is not None else {}
+        return await self.publish_record(envelope.source, envelope.id, envelope.encode(), timeout=timeout, marks=marks)
+
+    async def publish_record(
+        self, source: str, event_id: str, record: bytes, *, timeout: timedelta, marks: Mapping[str, str] | None = None
+    ) -> Stored:
+        """Store one event that is encoded already, with further headers. Raises as `Publisher.publish` does."""
+        headers = {MESSAGE_ID: ids.message_id(source, event_id), **(marks or {})}
         return await self._publisher.publish(
             subject_for(source, event_id), record, headers, expected=EVENTS, timeout=timeout
         )

@@ -1,6 +1,7 @@
 """Registers: small values on the bus that are compared and set, in key-value buckets that `nats kv` reads.
 
-`holdfast-controls` holds what people have paused, `holdfast-lanes` the state of rates, places and circuit breakers. Flow: ensure → **read** → **write**.
+`holdfast-controls` holds what people have paused, `holdfast-lanes` the state of rates, places and circuit breakers.
+Flow: ensure → **read** → **write**.
 """
 
 import json
@@ -52,15 +53,22 @@ async def write_register(bus: Bus, bucket: str, key: str, value: bytes, *, after
     """Write where the last revision is `after`, and return the new one; None where it is not. Raises Unavailable."""
     headers = {"Nats-Expected-Last-Subject-Sequence": str(after), EXPECTED_STREAM: f"KV_{bucket}"}
     raw = await bus.part(Requests).request(f"$KV.{bucket}.{key}", value, headers, timeout=CALL)
+    return _written(raw)
+
+
+def _written(raw: bytes) -> int | None:
+    """Read the reply to a write: the revision, or None where another write came before. Raises Unavailable."""
     try:
         reply = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         reply = None
     if not isinstance(reply, dict):
         raise Unavailable(ErrorCode.BUS_UNAVAILABLE, "the bus answered with something that is no JSON object")
-    error = reply.get("error")
-    if error is None:
-        return int(reply["seq"])
+    error, revision = reply.get("error"), reply.get("seq")
+    if error is None and isinstance(revision, int):
+        return revision
+    if not isinstance(error, dict):
+        raise Unavailable(ErrorCode.BUS_UNAVAILABLE, "the reply is no acknowledgement of a bucket")
     if error.get("err_code") in _CHANGED:
         return None
     raise of_api_error(error.get("err_code"), error.get("code"), error.get("description"))

@@ -19,13 +19,15 @@ UNMATCHED = "UNMATCHED"
 BODIES = "holdfast-bodies"  # the bucket of an object store
 BODIES_STREAM = f"OBJ_{BODIES}"  # its stream, named as every client of object stores names it
 EXPECTED_STREAM = "Nats-Expected-Stream"  # a header: another stream refuses the message
+REJECTED = "REJECTED"
 MAX_MESSAGE = 2_097_152  # bytes, headers included; twice the largest body, as base64 and JSON need room
 
 MAX_DEAD_LETTER = 3_145_728  # bytes; base64 of the largest message (4/3) and what is said about it
-LIMITS = {EVENTS: MAX_MESSAGE, DEAD_LETTERS: MAX_DEAD_LETTER, UNMATCHED: MAX_MESSAGE}
+LIMITS = {EVENTS: MAX_MESSAGE, DEAD_LETTERS: MAX_DEAD_LETTER, UNMATCHED: MAX_MESSAGE, REJECTED: MAX_MESSAGE}
 
 BUCKET_WINDOW = timedelta(minutes=2)  # JetStream's own; no chunk carries a message id
 RARE_WINDOW = timedelta(hours=24)  # dead letters and unmatched events are few, so their repeats are known for long
+LOG_WINDOW = timedelta(minutes=2)
 
 
 class Unmatched(BaseModel):
@@ -43,7 +45,7 @@ class Unmatched(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """One stream: file storage, limits, discard new, nothing expires, nothing is rolled up."""
+    """One stream: file storage, limits, nothing rolled up; nothing expires and new ones are refused, if not a log."""
 
     name: str
     subjects: str
@@ -51,6 +53,9 @@ class StreamPlan:
     max_bytes: int
     duplicate_window: timedelta
     replicas: int
+    max_age: timedelta = timedelta(0)
+    max_per_subject: int = -1
+    is_log: bool = False  # forgets the oldest; only for what no obligation depends on
 
     def config(self) -> api.StreamConfig:
         """Return it as JetStream takes it."""
@@ -60,10 +65,12 @@ class StreamPlan:
             subjects=[self.subjects],
             retention=api.RetentionPolicy.LIMITS,
             storage=api.StorageType.FILE,
-            discard=api.DiscardPolicy.NEW,  # full means 503 at the door; `old` would evict unsettled events
+            # full means 503 at the door; `old` would evict unsettled events
+            discard=api.DiscardPolicy.OLD if self.is_log else api.DiscardPolicy.NEW,
             max_bytes=self.max_bytes,
             max_msgs=-1,
-            max_age=0,
+            max_age=self.max_age.total_seconds(),
+            max_msgs_per_subject=self.max_per_subject,
             max_msg_size=LIMITS[self.name],
             duplicate_window=self.duplicate_window.total_seconds(),
             num_replicas=self.replicas,
@@ -164,6 +171,17 @@ def stream_plans(config: BusConfig) -> tuple[StreamPlan | BucketPlan, ...]:
             config.replicas,
         ),
         BucketPlan(int(streams.bodies.max_bytes), config.replicas),
+        StreamPlan(
+            REJECTED,
+            "rejected.*",
+            "Holdfast: refused requests, a log that forgets the oldest",
+            int(streams.rejected.max_bytes),
+            LOG_WINDOW,
+            config.replicas,
+            max_age=streams.rejected.max_age,
+            max_per_subject=streams.rejected.max_per_source,
+            is_log=True,
+        ),
     )
 
 

@@ -47,7 +47,10 @@ log = logging.getLogger(__name__)
 VERIFY_WITHIN = timedelta(seconds=10)
 
 IN_PLACE = frozenset(
-    {"description", "discard", "duplicate_window", "max_age", "max_bytes", "max_msg_size", "max_msgs", "num_replicas"}
+    {
+        *("description", "discard", "duplicate_window", "max_age", "max_bytes", "max_msg_size", "max_msgs"),
+        *("max_msgs_per_subject", "num_replicas"),
+    }
 )
 """What JetStream changes on a living stream without losing a message."""
 

@@ -9,6 +9,7 @@ from rich.markup import escape
 from holdfast.cli.options import ConfigOption, JsonOption
 from holdfast.cli.output import console, show_json
 from holdfast.domain.handshakes import handshakes_of
+from holdfast.domain.manners import MANNERS
 from holdfast.domain.secretrefs import is_reference
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.settings.file import ConfigError, HoldfastConfig, load_config
@@ -72,6 +73,12 @@ def weak_sources(config: HoldfastConfig) -> Iterator[str]:
             yield f"sources.{name}: without `handshake_token` the question of {verify.preset} is never answered"
         if verify.preset == "mtls" and not config.gateway.trusted_proxies:
             yield f"sources.{name}: without `gateway.trusted_proxies` no certificate is ever believed"
+        manners = MANNERS[verify.preset]
+        if config.gateway.on_unavailable == "reject" and not manners.repeats:
+            yield (
+                f"sources.{name}: {verify.preset} never repeats by itself, and `gateway.on_unavailable: reject` refuses"
+                " its events while the bus is away: they are lost; rather `spool`"
+            )
         if verify.preset == "ip-allow-list":
             yield f"sources.{name}: an address alone proves little; add a signature or a token where the sender has one"
 

@@ -3,13 +3,13 @@
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from urllib.parse import quote
 
 from temporalio.client import Client
 
 from holdfast.bus.connect import Bus
 from holdfast.errors import ErrorCode, Unavailable
 from holdfast.settings.process import ProcessSettings
+from holdfast.temporal import whereabouts
 from holdfast.temporal.connect import connect
 
 CONNECT_WITHIN = timedelta(seconds=5)
@@ -43,5 +43,4 @@ async def open_temporal(settings: ProcessSettings) -> Client:
 
 def workflow_link(settings: ProcessSettings, namespace: str, workflow_id: str) -> str:
     """Return the address of a workflow in the Temporal UI."""
-    ui = settings.temporal_ui_url.rstrip("/")
-    return f"{ui}/namespaces/{namespace}/workflows/{quote(workflow_id, safe='')}"
+    return whereabouts.workflow_link(settings.temporal_ui_url, namespace, workflow_id)

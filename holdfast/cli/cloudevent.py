@@ -25,7 +25,7 @@ def as_cloudevent(
     event: dict[str, Any] = {**attributes, "datacontenttype": content_type}
     try:
         event["data"] = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         event["data_base64"] = base64.b64encode(body).decode()
     document = [event] if mode == "batch" else event
     return {"content-type": _TYPES[mode]}, json.dumps(document).encode()

@@ -1,55 +1,39 @@
-"""`holdfast events show`: where one event is now. Flow: bus and Temporal are asked → **one answer**."""
+"""`holdfast events show`: where one event is now. Flow: bus, Temporal and a local outbox are asked → **one answer**."""
 
 import asyncio
 import contextlib
 import sys
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, Annotated
 
 import typer
 from rich.markup import escape
 
-from holdfast.bus.lookup import FoundEvent, find_dead_letters, find_event, find_unmatched
+from gateway.outbox_peek import peek
+from gateway.spool import spool_file
+from holdfast.bus.lookup import find_dead_letters, find_event
 from holdfast.bus.objects import chunks_of
-from holdfast.cli.clients import open_bus, open_temporal, workflow_link
+from holdfast.bus.whereabouts import spooled, whereabouts
+from holdfast.cli.clients import open_bus, open_temporal
 from holdfast.cli.options import ConfigOption, DataDirOption, JsonOption
 from holdfast.cli.output import console, show_json
 from holdfast.clock import rfc3339
-from holdfast.contracts.dead_letter import DeadLetterRecord
+from holdfast.contracts.delivery import Attempt
+from holdfast.contracts.status import (
+    DeadLetterStatus,
+    DeliveriesAnswer,
+    DeliveriesQuestion,
+    DeliveryStatus,
+    EventStatus,
+)
 from holdfast.errors import ErrorCode, RejectedInput, Unavailable
-from holdfast.ids import case_id
 from holdfast.settings.process import ProcessSettings
 from holdfast.settings.runtime import load_settings
-from holdfast.temporal.deliveries import DeliverySummary, list_deliveries
+from holdfast.temporal.whereabouts import Whereabouts, ui_address
+
+FAILURES = 3  # failed attempts that are shown of each delivery, the latest; --json has all
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
-
-
-@dataclass(slots=True)
-class Whereabouts:
-    """Everything known about one event."""
-
-    event: FoundEvent | None = None
-    unmatched: bool = False
-    deliveries: list[DeliverySummary] = field(default_factory=list)
-    dead_letters: list[DeadLetterRecord] = field(default_factory=list)
-    namespace: str = "default"
-    trouble: str = ""  # why Temporal could not be asked
-
-    @property
-    def verdict(self) -> str:
-        """One line: where the event is."""
-        states = {delivery.state for delivery in self.deliveries}
-        if states:
-            return ", ".join(sorted(states))
-        if self.dead_letters:
-            return "dead-lettered"
-        if self.unmatched:
-            return "no trigger wanted it"
-        if self.trouble:
-            return "stored on the bus; Temporal cannot be asked"
-        return "stored, not yet dispatched: is a worker running?"
 
 
 @app.callback()
@@ -67,22 +51,24 @@ def show(
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show where an event is now: stored, under way, delivered, dead-lettered, or wanted by no trigger.
+    """Show where an event is now: stored, spooled, under way, delivered, dead-lettered, or wanted by no trigger.
 
-    Each delivery comes with its link into the Temporal UI. Exit code 1 when nothing is known of such an event.
+    Each delivery comes with its failed attempts and its link into the Temporal UI. The gateway answers the same to
+    `GET /events/SOURCE/ID` with an access token (`holdfast tokens`). What lies in a gateway's outbox is found where
+    that gateway's data directory is. Exit code 1 when nothing is known of such an event.
     """
     settings = load_settings(config, data_dir)
     found = asyncio.run(_find(settings, source, event_id))
-    if found.event is None and not found.deliveries and not found.dead_letters:
+    if not found.known:
         raise RejectedInput(
             ErrorCode.NOT_FOUND,
             f"nothing is known of event {event_id!r} of source {source!r}; ids are as the gateway answered them, and"
             " settled events are kept as long as bus.streams.events.archive_for says",
         )
     if as_json:
-        show_json(_plain(settings, found))
+        show_json(found)
     else:
-        _print(settings, found, f"{source} {event_id}")
+        _print(found)
 
 
 @app.command()
@@ -123,63 +109,78 @@ async def write_body(settings: ProcessSettings, source: str, event_id: str, out:
             out.write(chunk)
 
 
-async def _find(settings: ProcessSettings, source: str, event_id: str) -> Whereabouts:
-    found = Whereabouts()
-    async with open_bus(settings) as bus:
-        found.event = await find_event(bus, source, event_id)
-        found.unmatched = await find_unmatched(bus, source, event_id) is not None
-        async for letter in find_dead_letters(bus, source=source, event_id=event_id):
-            if letter.record is not None:
-                found.dead_letters.append(letter.record)
-    try:
+async def _find(settings: ProcessSettings, source: str, event_id: str) -> EventStatus:
+    async def ask(question: DeliveriesQuestion) -> DeliveriesAnswer:
         client = await open_temporal(settings)
-        found.namespace = client.namespace
-        found.deliveries = await list_deliveries(client, source, event_id)
+        return await Whereabouts(client, ui_address(settings)).find(question)
+
+    outbox = spool_file(settings.data_dir)
+    try:
+        async with open_bus(settings) as bus:
+            found = await whereabouts(bus, source, event_id, ask)
     except Unavailable as error:
-        found.trouble = error.message  # what the bus knows is worth showing without it
-    return found
+        kept = await _in_outbox(outbox, source, event_id, error.message)
+        if kept is None:
+            raise
+        return kept
+    return found if found.known else await _in_outbox(outbox, source, event_id, "") or found
 
 
-def _print(settings: ProcessSettings, found: Whereabouts, title: str) -> None:
+async def _in_outbox(outbox: Path, source: str, event_id: str, trouble: str) -> EventStatus | None:
+    envelope = await asyncio.to_thread(peek, outbox, source, event_id)
+    return spooled(envelope, trouble) if envelope is not None else None
+
+
+def _print(found: EventStatus) -> None:
     out = console()
-    out.print(f"[bold]{escape(title)}[/bold]: {escape(found.verdict)}")
-    if found.event is not None:
-        event = found.event
-        what = event.envelope.type + (f" about {event.envelope.subject}" if event.envelope.subject else "")
-        out.print(escape(f"event       {what}, received {rfc3339(event.envelope.received_at)}"))
-        settled = "settled" if event.settled else "not settled yet"
-        out.print(escape(f"stored      EVENTS #{event.sequence}, {settled}"))
-        if (reference := event.envelope.body_ref) is not None:
-            out.print(escape(f"body        {reference.size} bytes in bucket {reference.bucket}: {reference.name}"))
-    for delivery in found.deliveries:
-        why = f" ({delivery.error})" if delivery.error else ""
-        out.print(escape(f"delivery    {delivery.trigger}: {delivery.state}{why}"))
-        out.print(escape(f"            {workflow_link(settings, found.namespace, delivery.workflow_id)}"))
-    for record in found.dead_letters:
-        out.print(escape(f"dead letter {record.code}: {record.message}"))
-        out.print(escape(f"            {workflow_link(settings, found.namespace, case_id(record.id))}"))
-        out.print(escape(f"            holdfast dead-letters show {record.id}"))
+    out.print(f"[bold]{escape(f'{found.source} {found.id}')}[/bold]: {escape(found.verdict)}")
+    if found.received_at is not None:
+        what = (found.type or "event") + (f" about {found.subject}" if found.subject else "")
+        out.print(escape(f"event       {what}, received {rfc3339(found.received_at)}"))
+    if found.stored is not None:
+        settled = "settled" if found.stored.settled else "not settled yet"
+        out.print(escape(f"stored      {found.stored.stream} #{found.stored.sequence}, {settled}"))
+    if found.body is not None:
+        out.print(escape(f"body        {found.body.size} bytes in bucket {found.body.bucket}: {found.body.name}"))
+    if found.spooled:
+        out.print("spooled     on the gateway's own disk; it goes to the bus by itself")
+    for delivery in found.deliveries if found.deliveries != "unknown" else ():
+        _print_delivery(delivery)
+    for letter in found.dead_letters:
+        _print_letter(letter)
     if found.unmatched and not found.deliveries:
         out.print("unmatched   no trigger's `on` and `when` took it; it stays stored")
     if found.trouble:
         console(stderr=True).print(f"[yellow]warning:[/yellow] {escape(found.trouble)}")
 
 
-def _plain(settings: ProcessSettings, found: Whereabouts) -> dict[str, Any]:
-    event = found.event
-    return {
-        "verdict": found.verdict,
-        "event": event.envelope.model_dump(mode="json") if event else None,
-        "sequence": event.sequence if event else None,
-        "settled": event.settled if event else None,
-        "unmatched": found.unmatched,
-        "deliveries": [
-            {
-                **{key: rfc3339(value) if hasattr(value, "tzinfo") else value for key, value in asdict(each).items()},
-                "link": workflow_link(settings, found.namespace, each.workflow_id),
-            }
-            for each in found.deliveries
-        ],
-        "dead_letters": [record.model_dump(mode="json", exclude={"envelope"}) for record in found.dead_letters],
-        "warning": found.trouble or None,
-    }
+def _print_delivery(delivery: DeliveryStatus) -> None:
+    out = console()
+    why = f" ({delivery.error})" if delivery.error else ""
+    tried = f", {delivery.attempts} attempt{'s' if delivery.attempts != 1 else ''}" if delivery.attempts else ""
+    again = f" (redrive of {delivery.redrive_of})" if delivery.redrive_of else ""
+    out.print(escape(f"delivery    {delivery.trigger}: {delivery.state}{why}{tried}{again}"))
+    if delivery.state != "dead-lettered":
+        _print_failures(delivery.failures)
+    if delivery.waiting_for:
+        out.print(escape(f"            waits for: {delivery.waiting_for}"))
+    if delivery.next_attempt_at is not None:
+        out.print(escape(f"            next attempt at {rfc3339(delivery.next_attempt_at)}"))
+    if delivery.link:
+        out.print(escape(f"            {delivery.link}"))
+
+
+def _print_letter(letter: DeadLetterStatus) -> None:
+    out = console()
+    state = f" (case {letter.case.state})" if letter.case is not None else ""
+    out.print(escape(f"dead letter {letter.code}: {letter.message}{state}"))
+    _print_failures(letter.failures)
+    if letter.case is not None and letter.case.link:
+        out.print(escape(f"            {letter.case.link}"))
+    out.print(escape(f"            holdfast dead-letters show {letter.id}"))
+
+
+def _print_failures(failures: tuple[Attempt, ...]) -> None:
+    for failure in failures[-FAILURES:]:
+        line = f"            attempt {failure.number} at {rfc3339(failure.at)}: {failure.code}: {failure.message}"
+        console().print(escape(line))

@@ -23,10 +23,15 @@ COMMANDS = {
     "check": "holdfast.cli.check",
     "send": "holdfast.cli.send",
     "verify": "holdfast.cli.verify",
+    "senders": "holdfast.cli.senders",
     "events": "holdfast.cli.events",
     "triggers": "holdfast.cli.triggers",
+    "targets": "holdfast.cli.targets",
+    "queues": "holdfast.cli.queues",
     "import": "holdfast.cli.imports",
     "dead-letters": "holdfast.cli.dead_letters",
+    "rejected": "holdfast.cli.rejected",
+    "tokens": "holdfast.cli.tokens",
     "schedules": "holdfast.cli.schedules",
     "demo": "holdfast.cli.demo",
     "version": "holdfast.cli.version",
@@ -88,6 +93,8 @@ def _holdfast() -> None:
     [bold]holdfast up[/bold] runs everything on this machine and prints a curl line to try.
 
     [bold]holdfast send[/bold] sends an event, [bold]holdfast events show[/bold] says where it is now.
+
+    [bold]holdfast rejected list[/bold] says why a sender's requests are refused.
 
     [bold]holdfast dead-letters[/bold] lists what failed for good, and delivers it again once it is mended.
     """

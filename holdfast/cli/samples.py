@@ -45,6 +45,13 @@ def read_events(file: Path, sample: Sample, sources: Mapping[str, SourceConfig])
         raw = file.read_bytes() if str(file) != "-" else Path("/dev/stdin").read_bytes()
     except OSError as error:
         raise _wrong(f"{file}: cannot be read: {type(error).__name__}") from error
+    try:
+        return _events(file, raw, sample, sources)
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        raise _wrong(f"{file}: holds no event that can be read: {_short(error)}") from error
+
+
+def _events(file: Path, raw: bytes, sample: Sample, sources: Mapping[str, SourceConfig]) -> tuple[Envelope, ...]:
     if sample.form == "payload":
         return _posted(raw, sample, sources)
     try:
@@ -189,6 +196,11 @@ def _source(sample: Sample, sources: Mapping[str, SourceConfig], said: str | Non
     if len(sources) == 1:
         return next(iter(sources))
     raise _wrong(f"which source sent it? Name it with --source; there are {', '.join(sources) or 'none'}")
+
+
+def _short(error: Exception) -> str:
+    text = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {text[0]}"[:200]
 
 
 def _wrong(message: str) -> RejectedInput:

@@ -9,7 +9,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from holdfast.cli.options import ConfigOption, JsonOption
+from holdfast.cli import pausing
+from holdfast.cli.options import ConfigOption, DataDirOption, JsonOption
 from holdfast.cli.output import console, show_json
 from holdfast.cli.samples import Form, Sample, read_events
 from holdfast.domain.events import Envelope
@@ -57,7 +58,7 @@ MatchOption = Annotated[bool, typer.Option("--require-match", help="Exit 1 too w
 
 @app.callback()
 def _group() -> None:
-    """See the triggers, and try them with events before they are live. Needs no servers."""
+    """See the triggers, and try them with events before they are live. Only pausing needs servers."""
 
 
 @app.command("list")
@@ -73,6 +74,24 @@ def list_triggers(config: ConfigOption = None, as_json: JsonOption = False) -> N
         kind = next(k for k in ("workflow", "http", "nats", "log") if getattr(trigger.run, k) is not None)
         table.add_row(name, ", ".join(trigger.on), ", ".join(filters) or "every event", kind)
     console().print(table)
+
+
+@app.command()
+def pause(
+    trigger: str,
+    reason: pausing.ReasonOption,
+    by: pausing.ByOption = None,
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Send nothing for a trigger until it is resumed. Events are taken in as ever, and their deliveries wait."""
+    pausing.pause("trigger", trigger, reason, by, (config, data_dir))
+
+
+@app.command()
+def resume(trigger: str, config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
+    """Send for a trigger again. `holdfast targets list` shows what is paused."""
+    pausing.resume("trigger", trigger, (config, data_dir))
 
 
 @app.command()

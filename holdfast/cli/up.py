@@ -23,6 +23,7 @@ from holdfast.embedded.room import check_room
 from holdfast.embedded.stack import EmbeddedStack
 from holdfast.embedded.starter import write_starter
 from holdfast.errors import ErrorCode, HoldfastError, RejectedInput
+from holdfast.settings.access import TOKEN_FILE
 from holdfast.settings.file import LoadedConfig, load_config
 from holdfast.settings.process import ProcessSettings
 from holdfast.settings.runtime import load_settings
@@ -152,6 +153,10 @@ def show_stack(stack: EmbeddedStack, loaded: LoadedConfig, out: Console) -> None
     else:
         out.print(escape(f"Try it (source {line.source}{'; ' + line.note if line.note else ''}):"))
         out.print(escape(line.line))
+        out.print("What became of it (its Location, with the local access token):")
+        token = _short(stack.data_dir / TOKEN_FILE)
+        where = f"{stack.gateway_url}/events/{line.source}/ID"
+        out.print(escape(f'curl -H "Authorization: Bearer $(cat {token})" {where}'))
     out.print("\nReady. Ctrl-C stops everything.")
 
 
@@ -163,6 +168,7 @@ def _rows(stack: EmbeddedStack, loaded: LoadedConfig) -> list[tuple[str, str]]:
     if stack.layout.own_nats:
         rows.append(("  password in", _short(stack.data_dir / "credentials.json")))
     rows += [("metrics", f"{stack.gateway_ops_url}/metrics"), ("", f"{stack.worker_ops_url}/metrics")]
+    rows += [("access token", _short(stack.data_dir / TOKEN_FILE))]
     rows += [("data", _short(stack.data_dir)), ("logs", _short(stack.data_dir / "logs"))]
     return [*rows, ("configuration", _short(stack.config))]
 

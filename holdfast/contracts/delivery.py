@@ -32,6 +32,7 @@ class DeliveryInput(BaseModel):
     sequence: int | None = None  # position in the EVENTS stream
     redrive: Redrive | None = None
     gated: bool = False  # a `workflow` action that must be admitted before its run is started
+    awaited_until: AwareDatetime | None = None  # until then a gateway waits to be told the outcome
 
 
 class Attempt(BaseModel):
@@ -56,6 +57,16 @@ class DeliveryResult(BaseModel):
     result: Any = None  # what the action gave back, bounded: HTTP status, child's result, stream sequence
 
 
+class Progress(BaseModel):
+    """Answer of the query `progress`: what failed before the activity that Temporal itself shows, and what is next."""
+
+    model_config = _FROZEN
+
+    failures: tuple[Attempt, ...] = ()
+    next_attempt_at: AwareDatetime | None = None
+    waiting: str = ""  # why it is held back, for people; empty where it is not
+
+
 class DeliverInput(BaseModel):
     """Input of the activity `deliver`: one attempt at the action."""
 
@@ -66,6 +77,7 @@ class DeliverInput(BaseModel):
     spec: DeliverySpec
     prior_attempts: int = 0  # attempts made before this activity: its own first is number prior + 1
     holds: int = 0  # how often it was held back before
+    answer_wanted: bool = False  # somebody waits: the beginning of the target's answer belongs to the result
 
 
 class DeliverResult(BaseModel):

@@ -17,6 +17,7 @@ RECORD_DEAD_LETTER = "record_dead_letter"
 PREPARE_REDRIVE = "prepare_redrive"
 REPUBLISH = "republish"
 PUBLISH_TICK = "publish_tick"
+ANNOUNCE = "announce"
 ADMIT = "admit"
 LEAVE = "leave"
 SETTLED_BEFORE = "settled_before"
@@ -29,6 +30,9 @@ TURN = "turn"  # to a delivery that stands in a queue: what its queue decided
 JOIN = "join"  # to a queue: one more delivery
 DONE = "done"  # to a queue: a delivery has ended
 SKIP = "skip"  # to a queue, by a person: let what follows go on
+
+# query of a delivery
+PROGRESS = "progress"
 
 # updates and queries of a case
 ACKNOWLEDGE = "acknowledge"

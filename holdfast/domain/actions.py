@@ -3,10 +3,10 @@
 A delivery keeps this from its start to its end, so a changed configuration never changes what is under way.
 """
 
-from datetime import timedelta
-from typing import Annotated, Any, Literal
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from holdfast.domain.pressure import Pressure
 from holdfast.domain.quantities import Duration
@@ -46,6 +46,15 @@ class SearchAttribute(BaseModel):
     name: str
     type: Literal["keyword", "text", "int", "double", "bool", "datetime", "keyword_list"]
     value: bool | int | float | str | tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _is_a_time(self) -> Self:
+        # a delivery that somebody starts by hand is refused here, not in the middle of its workflow
+        if self.type == "datetime" and (
+            not isinstance(self.value, str) or datetime.fromisoformat(self.value).tzinfo is None
+        ):
+            raise ValueError("a datetime is an RFC 3339 text with its zone")
+        return self
 
 
 class WorkflowAction(BaseModel):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from holdfast.domain.events import Envelope
 from holdfast.domain.expressions import EVENT, Absent, Bound, Expression, Failed, Found
-from holdfast.domain.pressure import Pressure, PressureConfig
+from holdfast.domain.pressure import LONGEST_DELAY, Pressure, PressureConfig
 from holdfast.domain.templates import MappingError
 
 WHOLE_TRIGGER = "*"
@@ -60,14 +60,21 @@ class CompiledPressure:
         times = [envelope.received_at + self._config.delay] if self._config.delay > timedelta(0) else []
         value = _value(self._not_before, bound, "not_before")
         if value is not None:
-            try:
-                moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-            except ValueError:
-                moment = None
-            if moment is None or moment.tzinfo is None:
-                raise MappingError("not_before: is no time; give a timestamp, or a text like 2026-11-20T08:00:00Z")
-            times.append(moment.astimezone(UTC))
+            times.append(_moment(value, envelope.received_at))
         return max(times) if times else None
+
+
+def _moment(value: object, received: datetime) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        if moment is not None and moment.tzinfo is not None:
+            moment = moment.astimezone(UTC)
+            if moment - received > LONGEST_DELAY:
+                raise MappingError("not_before: is more than 366 days after the event")
+            return moment
+    except (ValueError, OverflowError):
+        pass
+    raise MappingError("not_before: is no time; give a timestamp, or a text like 2026-11-20T08:00:00Z")
 
 
 def _value(expression: Expression | None, bound: Bound, what: str) -> object:

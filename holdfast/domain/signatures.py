@@ -192,7 +192,7 @@ class Verifier:
             if moment is None:
                 return Refused(ErrorCode.SIGNATURE_INVALID, "the signed timestamp cannot be read")
             if abs(now - moment) > self._tolerance:
-                return Refused(ErrorCode.SIGNATURE_STALE, "the signed timestamp is too far from now")
+                return Refused(ErrorCode.SIGNATURE_STALE, _too_far(now - moment, self._tolerance))
         return Verified(found["id"].decode("latin-1") if "id" in found else None)
 
     def _judge_token(self, request: SignedRequest, text: bytes, keys: tuple[Key, ...], now: datetime) -> Verdict:
@@ -285,6 +285,12 @@ class Verifier:
         raise RejectedInput(
             ErrorCode.CONFIG_INVALID, "the first secret is a public key: it can verify, but it cannot sign"
         )
+
+
+def _too_far(age: timedelta, tolerance: timedelta) -> str:
+    seconds, allowed = round(age.total_seconds()), round(tolerance.total_seconds())
+    where = f"{seconds} s old" if seconds >= 0 else f"{-seconds} s ahead of our clock"
+    return f"the signed timestamp is {where}; {allowed} s are allowed"
 
 
 def _not_ours() -> Refused:

@@ -1,12 +1,14 @@
 """A source: who may send events to `POST /hooks/{source}`, how that is verified, and what identifies an event."""
 
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from holdfast.domain.answers import RespondConfig
 from holdfast.domain.handshakes import HandshakeName, handshakes_of
 from holdfast.domain.limits import SourceLimits
-from holdfast.domain.quantities import Size
+from holdfast.domain.quantities import Duration, Size
 from holdfast.domain.secretrefs import SecretRef
 from holdfast.domain.verification import TimestampConfig, VerifyConfig
 
@@ -17,6 +19,10 @@ DEFAULT_HEADERS = ("content-type", "user-agent", "x-request-id", "x-correlation-
 """Request headers every source keeps; presets add the provider's own."""
 
 MAX_BODY = 26_214_400  # bytes; GitHub sends up to 25 MB. Over 128 KiB a body is stored apart from its event
+
+
+MAX_WAIT = timedelta(seconds=30)
+"""The longest that a sender may have its connection held for an outcome."""
 
 
 class EventConfig(BaseModel):
@@ -38,15 +44,6 @@ class EventConfig(BaseModel):
         " everything else, `optional` takes other requests as they are. A CloudEvent brings its own identity (source"
         " and id), type, subject and time. Default: required for preset cloudevents, else off.",
     )
-
-
-class RespondConfig(BaseModel):
-    """The answer to an accepted event, where the sender insists on one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    status: int = Field(default=202, ge=200, le=299, description="A 2xx status.")
-    body: str | None = Field(default=None, max_length=4_096, description="Text instead of the JSON receipt.")
 
 
 class SourceConfig(BaseModel):
@@ -104,6 +101,14 @@ class SourceConfig(BaseModel):
         " as much as 1. A source that sends much delays itself, not the others.",
     )
     limits: SourceLimits = Field(default=SourceLimits(), description="How much of this source is taken in.")
+    wait: Duration | None = Field(
+        default=None,
+        ge=timedelta(0),
+        le=MAX_WAIT,
+        description="The longest that a request with `Prefer: wait=N` is held for the result of its deliveries, at most"
+        " 30s; 0s: it is answered at once, as without the header. Each such request holds a connection. Default: 30s,"
+        " and 0s with dangerous_unverified.",
+    )
 
     @model_validator(mode="after")
     def _verified_or_declared_dangerous(self) -> "SourceConfig":

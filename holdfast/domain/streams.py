@@ -67,6 +67,26 @@ class BodiesStreamConfig(BaseModel):
     )
 
 
+class RejectedStreamConfig(BaseModel):
+    """The stream REJECTED: a log of refused requests for people, which forgets the oldest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_bytes: Size = Field(
+        default=Size(GIB // 32),
+        ge=1_048_576,
+        description="Space for the records, bytes (about 1 KiB each). When it is full, the oldest are forgotten.",
+    )
+    max_age: Duration = Field(default=timedelta(days=7), gt=timedelta(0), description="How long a record is kept.")
+    max_per_source: int = Field(
+        default=1_000,
+        ge=1,
+        le=100_000,
+        description="Records kept of each source, the newest; all unknown paths together count as one source, so that"
+        " whoever guesses paths pushes nobody else's out.",
+    )
+
+
 class StreamsConfig(BaseModel):
     """Limits per stream."""
 
@@ -76,6 +96,7 @@ class StreamsConfig(BaseModel):
     dead_letters: DeadLettersStreamConfig = Field(default=DeadLettersStreamConfig(), description="Failed events.")
     bodies: BodiesStreamConfig = Field(default=BodiesStreamConfig(), description="Bodies over 128 KiB.")
     unmatched: UnmatchedStreamConfig = Field(default=UnmatchedStreamConfig(), description="Events nobody wanted.")
+    rejected: RejectedStreamConfig = Field(default=RejectedStreamConfig(), description="Requests that were refused.")
 
 
 class BusConfig(BaseModel):

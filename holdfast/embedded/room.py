@@ -21,8 +21,8 @@ def room_for(store: Path) -> int:
 def check_room(store: Path, streams: StreamsConfig) -> None:
     """Raise RejectedInput where the streams may grow past the disk; JetStream reserves their limits."""
     room = room_for(store)
-    needed = streams.events.max_bytes + streams.dead_letters.max_bytes + streams.unmatched.max_bytes
-    needed += streams.bodies.max_bytes
+    all_of_them = (streams.events, streams.dead_letters, streams.unmatched, streams.rejected, streams.bodies)
+    needed = sum(each.max_bytes for each in all_of_them)
     if needed > room:
         raise RejectedInput(
             ErrorCode.CONFIG_INVALID,

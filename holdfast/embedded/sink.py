@@ -41,6 +41,7 @@ class Reply:
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
     delay: float = 0.0  # seconds
+    body: bytes = b""
 
 
 @dataclass
@@ -145,6 +146,6 @@ class _Connection(asyncio.Protocol):
 
     def _write(self, reply: Reply) -> None:
         extra = "".join(f"{name}: {value}\r\n" for name, value in reply.headers)
-        head = f"HTTP/1.1 {reply.status} Scripted\r\n{extra}content-length: 0\r\n\r\n"
+        head = f"HTTP/1.1 {reply.status} Scripted\r\n{extra}content-length: {len(reply.body)}\r\n\r\n"
         if not self._transport.is_closing():
-            self._transport.write(head.encode("latin-1"))
+            self._transport.write(head.encode("latin-1") + reply.body)

@@ -21,6 +21,7 @@ from holdfast.embedded.lock import data_lock
 from holdfast.embedded.ports import Ports, check_free
 from holdfast.embedded.probes import new_client
 from holdfast.embedded.service import Service, Tell
+from holdfast.embedded.tokens import local_token
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.settings.process import ProcessSettings
 from holdfast.settings.runtime import FILE as RUNTIME_FILE
@@ -124,6 +125,7 @@ class EmbeddedStack:
         self._resources.enter_context(data_lock(self.data_dir))
         versions.check_data(self.data_dir, await asyncio.to_thread(versions.installed))
         self._layout = layout = Layout(self.data_dir, self.config, self._ports, settings, load_or_create(self.data_dir))
+        local_token(self.data_dir)
         external = {"nats": not layout.own_nats, "temporal": not layout.own_temporal}
         names = tuple(name for name in ALL if name in self._only and not external.get(name, False))
         await asyncio.to_thread(check_free, self._ports, layout.needed_ports(names))

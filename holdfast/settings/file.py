@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from holdfast.domain.access import ApiConfig
 from holdfast.domain.expressions import EVENT, TICK
 from holdfast.domain.intake import GatewayConfig
 from holdfast.domain.mapping import compile_one, mappings
@@ -41,6 +42,7 @@ class HoldfastConfig(BaseModel):
     )
     gateway: GatewayConfig = Field(default=GatewayConfig(), description="How webhooks are taken in.")
     bus: BusConfig = Field(default=BusConfig(), description="NATS JetStream.")
+    api: ApiConfig = Field(default=ApiConfig(), description="Who may ask over HTTP.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +226,9 @@ def _cross_checks(config: HoldfastConfig) -> Iterator[_Finding]:
         for name in getattr(config, section):
             if not NAME.fullmatch(name):
                 yield (section, name), "not a name", "use a-z, 0-9, - and _, at most 63 characters"
+    for name in config.api.tokens:
+        if not NAME.fullmatch(name):
+            yield ("api", "tokens", name), "not a name", "use a-z, 0-9, - and _, at most 63 characters"
     for name in config.schedules.keys() & config.sources.keys():
         yield ("schedules", name), "a source has the same name", "their events could not be told apart"
     yield from _routes(config)

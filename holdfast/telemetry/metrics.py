@@ -42,6 +42,7 @@ class Metrics:
         self._rejected = self._tally(names.GATEWAY_REJECTED)
         self._connections = self._tally(names.GATEWAY_CONNECTIONS)
         self._connections_ended = self._tally(names.GATEWAY_CONNECTIONS_ENDED)
+        self._rejections_unkept = self._tally(names.GATEWAY_REJECTIONS_UNKEPT)
         self._dispatched = self._tally(names.DISPATCHED)
         self._unmatched = self._tally(names.UNMATCHED)
         self._redelivered = self._tally(names.REDELIVERED)
@@ -87,6 +88,10 @@ class Metrics:
     def connection_ended(self, reason: str) -> None:
         """Count one connection that the gateway ended; `reason` is one of `gateway.connections.Reason`."""
         self._connections_ended.add(reason)
+
+    def rejection_unkept(self, source: str, reason: str) -> None:
+        """Count one refused request that is not in the log; `reason` is rate, queue or bus."""
+        self._rejections_unkept.add(source, reason)
 
     def spooled(self, source: str) -> None:
         """Count one event kept in the outbox."""

@@ -96,6 +96,13 @@ GATEWAY_CONNECTIONS_ENDED = MetricName(
     " pipelining (too many requests before the first was answered), crowded_out (slow, and others came), no_room,"
     " address (too many of one client), malformed (no valid HTTP).",
 )
+GATEWAY_REJECTIONS_UNKEPT = MetricName(
+    "holdfast.gateway.rejections.unkept",
+    "counter",
+    "{request}",
+    ("source", "reason"),
+    "Refused requests that are not in the log of `holdfast rejected list`: over the rate, the queue full, or no bus.",
+)
 SPOOL_EVENTS = MetricName(
     "holdfast.spool.events",
     "gauge",
@@ -210,6 +217,7 @@ METRICS = (
     GATEWAY_INGEST,
     GATEWAY_CONNECTIONS,
     GATEWAY_CONNECTIONS_ENDED,
+    GATEWAY_REJECTIONS_UNKEPT,
     SPOOL_EVENTS,
     SPOOL_SIZE,
     SPOOL_OLDEST,
@@ -298,6 +306,8 @@ LOG_EVENTS = (
     LogEvent("janitor.bodies_removed", "info", ("bodies",), "Large bodies that nothing needs any more are gone."),
     LogEvent("janitor.failed", "info", ("code", "reason"), "A sweep failed; the next one tries again."),
     LogEvent("janitor.purged", "info", ("from", "to", "settled"), "Settled events made room."),
+    LogEvent("news.untold", "debug", ("code",), "Whoever waits for an outcome was not told; answered 202 instead."),
+    LogEvent("rejections.failed", "error", ("source",), "A bug while a refused request was written down."),
     LogEvent("request.abandoned", "info", ("source",), "The sender left before the answer."),
     LogEvent("request.failed", "error", ("source", "correlation_id"), "A bug; answered 500."),
     LogEvent("request.rejected", "info", ("source", "code", "status", "reason"), "A request was not accepted."),
@@ -312,6 +322,7 @@ LOG_EVENTS = (
     LogEvent("spool.failed", "error", ("code", "reason"), "The outbox cannot be used; tried again."),
     LogEvent("spool.left", "warning", ("events",), "The gateway ended with events in its outbox, for its next start."),
     LogEvent("spool.mended", "warning", ("events",), "The outbox can be used again."),
+    LogEvent("status.answer_failed", "error", (), "A bug while a gateway's question about deliveries was answered."),
     LogEvent("temporal.retention_not_raised", "warning", ("days", "reason"), "Enough, but less than was asked for."),
     LogEvent("temporal.retention_raised", "info", ("from_days", "to_days"), "The namespace keeps workflows longer."),
     LogEvent("temporal.search_attributes_added", "info", ("names",), "Search attributes were missing and were made."),

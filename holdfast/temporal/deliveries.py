@@ -31,17 +31,17 @@ class DeliverySummary:
     closed_at: datetime | None
 
 
-async def list_deliveries(client: Client, source: str, event_id: str) -> list[DeliverySummary]:
+async def list_deliveries(client: Client, source: str, event_id: str) -> list[WorkflowExecution]:
     """Return the deliveries and redrives of one event, the oldest first. Raises Unavailable."""
     query = (
         f"WorkflowType = '{names.EVENT_DELIVERY}' AND {names.SA_SOURCE} = {quoted(source)}"
         f" AND {names.SA_EVENT_ID} = {quoted(event_id)}"
     )
 
-    async def collect() -> list[DeliverySummary]:
-        return [_summary(run) async for run in client.list_workflows(query, limit=MAX_LISTED)]
+    async def collect() -> list[WorkflowExecution]:
+        return [run async for run in client.list_workflows(query, limit=MAX_LISTED)]
 
-    return sorted(await bounded_call(collect()), key=lambda found: found.started_at)
+    return sorted(await bounded_call(collect()), key=lambda found: found.start_time)
 
 
 async def is_under_way(client: Client, source: str, event_id: str) -> bool:
@@ -63,7 +63,9 @@ def quoted(value: str) -> str:
     return f"'{escaped}'"
 
 
-def _summary(run: WorkflowExecution) -> DeliverySummary:
+def summary_of(run: WorkflowExecution) -> DeliverySummary:
+    """Read one run as a delivery."""
+
     def attribute(name: str) -> str:
         return run.typed_search_attributes.get(SearchAttributeKey.for_keyword(name)) or ""
 
@@ -71,7 +73,8 @@ def _summary(run: WorkflowExecution) -> DeliverySummary:
     ended = run.status is not None and run.status is not WorkflowExecutionStatus.RUNNING
     word = _STATES.get(run.status, run.status.name.lower()) if run.status is not None else "unknown"
     # what the workflow said last holds while it runs and where it failed; a success may have said nothing
-    state = said if said and (not ended or run.status is WorkflowExecutionStatus.FAILED) else word
+    final = run.status is WorkflowExecutionStatus.FAILED or said == names.STATE_SUPERSEDED
+    state = said if said and (not ended or final) else word
     return DeliverySummary(
         workflow_id=run.id,
         run_id=run.run_id,

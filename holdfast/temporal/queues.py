@@ -5,8 +5,9 @@ there, and an event is never settled that its queue does not know.
 """
 
 from datetime import timedelta
+from typing import Literal
 
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import (
     SearchAttributeKey,
     SearchAttributePair,
@@ -18,7 +19,8 @@ from holdfast import ids
 from holdfast.contracts import names
 from holdfast.contracts.delivery import DeliveryInput
 from holdfast.contracts.queues import JoinInput, KeyQueueInput
-from holdfast.temporal.connect import bounded_call
+from holdfast.errors import ErrorCode, RejectedInput
+from holdfast.temporal.connect import bounded_call, workflow_call
 
 JOIN_WITHIN = timedelta(seconds=10)
 
@@ -61,3 +63,16 @@ async def join_queue(client: Client, queue: KeyQueueInput, join: JoinInput) -> N
         ),
         JOIN_WITHIN,
     )
+
+
+async def state_of(client: Client, workflow_id: str) -> Literal["open", "completed", "failed", "missing"]:
+    """Return whether a workflow has ended; `failed` in whatever way. Raises Unavailable."""
+    try:
+        seen = await workflow_call(client.get_workflow_handle(workflow_id).describe(), workflow_id)
+    except RejectedInput as error:
+        if error.code == ErrorCode.NOT_FOUND:
+            return "missing"
+        raise
+    if seen.status == WorkflowExecutionStatus.RUNNING:
+        return "open"
+    return "completed" if seen.status == WorkflowExecutionStatus.COMPLETED else "failed"

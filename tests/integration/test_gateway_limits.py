@@ -38,6 +38,11 @@ async def dripping(gateway: Running, count: int) -> AsyncIterator[None]:
             writer.close()
 
 
+def bounded(limits: str) -> str:
+    """Return the configuration with bounds of the whole gateway."""
+    return CONFIG.replace("on_unavailable: reject", f"on_unavailable: reject, limits: {limits}")
+
+
 async def test_over_its_rate_a_source_is_429_and_can_come_again(nats_server: NatsServer, tmp_path: Path) -> None:
     """Burst taken, then 429 with a Retry-After that holds; the answer is a problem, and it is counted."""
     async with gateways.fresh(nats_server, tmp_path, limited("{rate: 30/m, burst: 3}")) as gateway:
@@ -90,8 +95,8 @@ async def test_over_its_concurrency_a_source_is_429(nats_server: NatsServer, tmp
 
 async def test_over_the_processes_bound_all_are_503(nats_server: NatsServer, tmp_path: Path) -> None:
     """What is too much for the gateway is its own trouble: 503 with Retry-After, and gone when the rest is done."""
-    more = "gateway: {limits: {requests: 2}}\n"
-    async with gateways.fresh(nats_server, tmp_path, CONFIG + more) as gateway:
+    limits = "{requests: 2}"
+    async with gateways.fresh(nats_server, tmp_path, bounded(limits)) as gateway:
         answers = await asyncio.gather(*(gateway.github(json_body(n=n), f"b-{n}") for n in range(20)))
         assert {answer.status_code for answer in answers} == {202, 503}
         refused = next(answer for answer in answers if answer.status_code == 503)
@@ -101,8 +106,8 @@ async def test_over_the_processes_bound_all_are_503(nats_server: NatsServer, tmp
 
 async def test_slow_clients_make_room(nats_server: NatsServer, tmp_path: Path) -> None:
     """With every connection taken by slow clients a new one is served at once, and the slowest is cut off."""
-    more = "gateway: {limits: {connections: 24}}\n"
-    async with gateways.fresh(nats_server, tmp_path, CONFIG + more) as gateway, dripping(gateway, 60):
+    limits = "{connections: 24}"
+    async with gateways.fresh(nats_server, tmp_path, bounded(limits)) as gateway, dripping(gateway, 60):
         for number in range(5):
             url = f"http://127.0.0.1:{gateway.gateway.port}/hooks/open"
             async with httpx.AsyncClient(trust_env=False, timeout=5) as fresh:
@@ -114,8 +119,8 @@ async def test_slow_clients_make_room(nats_server: NatsServer, tmp_path: Path) -
 
 async def test_one_address_is_bounded_where_configured(nats_server: NatsServer, tmp_path: Path) -> None:
     """The connections past the bound are closed at once, those within it live."""
-    more = "gateway: {limits: {connections_per_address: 3}}\n"
-    async with gateways.fresh(nats_server, tmp_path, CONFIG + more) as gateway:  # its own client holds one
+    limits = "{connections_per_address: 3}"
+    async with gateways.fresh(nats_server, tmp_path, bounded(limits)) as gateway:  # its own client holds one
         lines = [await asyncio.open_connection("127.0.0.1", gateway.gateway.port) for _ in range(5)]
         ends = {asyncio.create_task(reader.read()): number for number, (reader, _) in enumerate(lines)}
         done, open_ = await asyncio.wait(ends, timeout=2)

@@ -108,7 +108,7 @@ def moments(calls: list[Call]) -> list[float]:
 
 
 async def test_a_rate_is_kept_and_nothing_is_lost(shop: Shop) -> None:
-    """60 events at once through 20/s: each arrives once, none uses an attempt up, and no second has more than 20 + 2."""
+    """60 events at once through 20/s: each arrives once, and no second has more than 20 + 2 of them."""
     for n in range(60):
         await shop.send("paced", n)
     await assert_eventually(lambda: _have(shop.sink, "/paced", 60), 30)

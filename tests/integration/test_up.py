@@ -100,6 +100,11 @@ def paste(line: str) -> httpx.Response:
     return httpx.post(url, headers=headers, content=words[words.index("-d") + 1], trust_env=False)
 
 
+def ask(address: str, token: str) -> httpx.Response:
+    """Ask where an event is, with an access token."""
+    return httpx.get(address, headers={"Authorization": f"Bearer {token}"}, trust_env=False)
+
+
 async def test_the_first_five_minutes(up: Up) -> None:
     """In an empty directory one command leads to a delivered event.
 
@@ -118,6 +123,12 @@ async def test_the_first_five_minutes(up: Up) -> None:
         return shown.returncode == 0 and json.loads(shown.stdout)["verdict"] == "delivered"
 
     await assert_eventually(delivered, within=30)
+    token = (up.home / ".holdfast" / "api-token").read_text().strip()
+    where = next(text for text in up.text.splitlines() if "/events/" in text and text.startswith("curl "))
+    address = str(answer.request.url.copy_with(path=answer.headers["location"]))
+    assert address.rsplit("/", 1)[0] in where
+    seen = ask(address, token)
+    assert (seen.status_code, seen.json()["verdict"]) == (200, "delivered")
     sent = up.holdfast("send", "orders")
     assert sent.returncode == 1  # the sample has no order_id, which identifies an order: refused, in words
     assert "identity.failed" in sent.stderr

@@ -4,9 +4,6 @@
 """
 
 import sqlite3
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -30,7 +27,6 @@ from holdfast.domain import (
 )
 from holdfast.domain.matching import CompiledTriggers
 from holdfast.domain.presets import PRESETS
-from holdfast.errors import HoldfastError
 from tests.property.foreign import (
     NOW,
     acked,
@@ -63,20 +59,10 @@ from tests.property.foreign import (
     verified_by_all,
     verified_file,
 )
+from tests.property.fuzzing import OURS, Parser
+from tests.property.parsers_of_pressure import PRESSURE
+from tests.property.parsers_of_replies import REPLIES
 from workers.decide import Arrived, decide
-
-OURS: tuple[type[Exception], ...] = (HoldfastError,)
-
-
-@dataclass(frozen=True)
-class Parser:
-    """`modules` are those that it goes through; only `raises` may come out of it."""
-
-    modules: tuple[str, ...]
-    call: Callable[[Any], object]
-    given: st.SearchStrategy[Any]
-    raises: tuple[type[Exception], ...] = OURS
-
 
 ENVELOPE = ("specversion", "id", "source", "type", "time", "received_at", "datacontenttype", "body_encoding", "body")
 MESSAGE = ("seq", "subject", "data", "hdrs", "time")
@@ -295,9 +281,14 @@ PARSERS: dict[str, Parser] = {
         ("holdfast.settings.runtime",), read_stack, mostly(records("pid", "nats_url")), ()
     ),
     "credentials": Parser(("holdfast.embedded.credentials",), read_credentials, mostly(records("nats_user"))),
+    **REPLIES,
+    **PRESSURE,
 }
 
 EXCUSED = {
+    "workers.body_janitor": "reads dead letters as holdfast.bus.lookup does, and base64 that it catches",
+    "workflows.outcomes": "reads what the activity `deliver` has written into its own failure",
+    "workflows.calls": "makes a time of what the model of a search attribute has read already",
     "holdfast.cli.demo.stage": "reads the answers of the gateway that the demo has started itself",
     "holdfast.embedded.versions": "reads its own file as credentials does; the rest is the output of our own programs",
     "holdfast.telemetry.logs": "makes a time of the clock's own number",

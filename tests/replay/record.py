@@ -10,7 +10,7 @@ import re
 import tempfile
 from collections import deque
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,20 @@ def _http(*statuses: int, **more: Any) -> Scenario:
         stack.sink.script[f"/{workflow_id}"] = deque(Reply(status) for status in statuses)
         action = stack.post(f"/{workflow_id}", **more)
         await _ended(stack, names.EVENT_DELIVERY, delivery(action, retry=QUICK), workflow_id)
+
+    return play
+
+
+def _awaited(*statuses: int, what: str = "") -> Scenario:
+    """A delivery whose outcome somebody waits for; `what`: by a workflow of the user's own."""
+
+    async def play(stack: Stack, workflow_id: str) -> None:
+        stack.sink.script[f"/{workflow_id}"] = deque(Reply(status) for status in statuses)
+        action = WorkflowAction(workflow="Users", task_queue="record-users", args=(what,)) if what else None
+        given = delivery(action or stack.post(f"/{workflow_id}"), retry=QUICK)
+        given = given.model_copy(update={"awaited_until": datetime.now(UTC) + timedelta(seconds=30)})
+        async with Worker(stack.client, task_queue="record-users", workflows=[Users]):
+            await _ended(stack, names.EVENT_DELIVERY, given, workflow_id)
 
     return play
 
@@ -140,6 +154,10 @@ SCENARIOS: dict[str, Scenario] = {
     "delivery-child-failed": _child("fail"),
     "delivery-child-broken": _child("break"),
     "delivery-child-nobody": _child("hello", queue="record-nobody", start_within=timedelta(seconds=12)),
+    "delivery-awaited-delivered": _awaited(200),
+    "delivery-awaited-after-retries": _awaited(503, 200),
+    "delivery-awaited-dead-lettered": _awaited(404),
+    "delivery-awaited-child": _awaited(what="hello"),
     "case-redriven": _case((names.ACKNOWLEDGE, {"by": "ana"}), (names.REDRIVE, {"by": "ana"})),
     "case-redriven-twice": _case((names.REDRIVE, {"by": "ana"}), (names.REDRIVE, {"by": "ben"}), statuses=(404,)),
     "case-discarded": _case((names.DISCARD, {"by": "ana", "reason": "a test"})),

@@ -117,7 +117,7 @@ async def test_a_trigger_that_no_longer_wants_the_event_resolves_the_case(stack:
     await move(handle, names.REDRIVE, {"by": "ana"})
     view = await closed(handle)
     assert view.state == "resolved"
-    assert "filter is false" in view.history[-1].note
+    assert "when: is false" in view.history[-1].note
     assert stack.sink.calls == []
 
 

@@ -1,5 +1,7 @@
 """EventDelivery on a clock that jumps: retries, waits, limits, cancellation."""
 
+import asyncio
+import contextlib
 from collections import deque
 from datetime import timedelta
 from itertools import pairwise
@@ -8,7 +10,9 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
+from holdfast.bus.news import Newsroom
 from holdfast.contracts import names
+from holdfast.contracts.delivery import Progress
 from holdfast.domain.retry import RetryPolicy
 from holdfast.embedded.sink import Reply
 from tests import durable
@@ -150,3 +154,40 @@ async def test_an_answer_that_does_not_come_is_a_timeout_with_an_unknown_outcome
     handle = await stack.start(names.EVENT_DELIVERY, delivery(action), "bill/shop/e-11")
     result = await handle.result()
     assert result["attempts"] == 2
+
+
+@pytest.mark.parametrize(("status", "told"), [(200, "delivered"), (404, "dead_lettered")])
+async def test_who_waits_is_told_once_and_nobody_else(stack: Stack, status: int, told: str) -> None:
+    """One local activity after the outcome is fixed, only while somebody waits; the result carries the answer."""
+    stack.sink.standing["/"] = Reply(status, body=b"said")
+    heard = Newsroom(stack.bus)
+    await heard.listen()
+    until = durable.RECEIVED + timedelta(days=36_500)  # the test's clock may be years ahead
+    with heard.watch("shop", "e-told") as watch:
+        given = delivery(stack.post(), event_id="e-told").model_copy(update={"awaited_until": until})
+        awaited = await stack.start(names.EVENT_DELIVERY, given, "bill/shop/e-told")
+        with contextlib.suppress(WorkflowFailureError):
+            await awaited.result()
+        async with asyncio.timeout(10):
+            await watch.changed.wait()
+        ended = watch.ended["bill/shop/e-told"]
+    assert (ended.status, ended.trigger, ended.attempts) == (told, "bill", 1)
+    if status == 200:
+        assert ended.result == {"status": 200, "body": "said"}
+    else:
+        assert (ended.code, ended.dead_letter) == ("target.refused", "bill/shop/e-told")
+    past = delivery(stack.post(), event_id="e-late").model_copy(update={"awaited_until": durable.RECEIVED})
+    late = await stack.start(names.EVENT_DELIVERY, past, "bill/shop/e-late")
+    with contextlib.suppress(WorkflowFailureError):
+        await late.result()
+    assert (await kinds(awaited)).count("marker_recorded") == (await kinds(late)).count("marker_recorded") + 1
+
+
+async def test_a_delivery_tells_how_its_first_attempt_failed(stack: Stack) -> None:
+    """The query `progress`: what Temporal itself does not show of a local attempt, and when the next one is."""
+    stack.sink.script["/"] = deque([Reply(503)])
+    handle = await stack.start(names.EVENT_DELIVERY, delivery(stack.post()), "bill/shop/e-progress")
+    await handle.result()
+    progress = await handle.query(names.PROGRESS, result_type=Progress)
+    assert [(each.number, each.code) for each in progress.failures] == [(1, "target.failed")]
+    assert progress.next_attempt_at is not None

@@ -33,7 +33,7 @@ WRITTEN = [
 ]
 
 
-@pytest.mark.parametrize(("header", "value"), WRITTEN)
+@pytest.mark.parametrize(("header", "value"), WRITTEN, ids=[f"written{number}" for number in range(len(WRITTEN))])
 def test_every_proxys_spelling_is_read(header: str, value: str) -> None:
     """RFC 9440, nginx, HAProxy, Traefik and Envoy, of whose elements the last is the trusted proxy's own."""
     found = read_forwarded(header, value.encode())
@@ -55,7 +55,7 @@ RULES = [
 ]
 
 
-@pytest.mark.parametrize(("rules", "holds"), RULES)
+@pytest.mark.parametrize(("rules", "holds"), RULES, ids=[f"rules{number}" for number in range(len(RULES))])
 def test_each_rule_that_is_given_must_hold(rules: ClientRules, *, holds: bool) -> None:
     """Fingerprint, subject, name and authority; another root of the same name is another root."""
     found = read_forwarded("x-client-cert", DER.encode())
@@ -91,23 +91,23 @@ def test_envoys_facts_count_without_the_certificate_but_prove_no_authority() -> 
     assert refusal(found, ClientRules(roots=(ROOT.certificate,)), ROOT.now) is not None
 
 
-@pytest.mark.parametrize(
-    ("header", "value"),
-    [
-        ("client-cert", ""),
-        ("client-cert", "::"),
-        ("client-cert", f":{DER}"),
-        ("client-cert", f":{DER[:-8]}:"),
-        ("x-client-cert", "%zz"),
-        ("x-client-cert", "-----BEGIN CERTIFICATE-----"),
-        ("x-forwarded-client-cert", ""),
-        ("x-forwarded-client-cert", "Subject=x"),
-        ("x-forwarded-client-cert", f"Hash={HASH},"),
-        ("x-forwarded-client-cert", f"Hash={HASH};Hash={HASH}"),
-        ("x-forwarded-client-cert", f'Hash={"0" * 64};Cert="{quote(PEM, safe="")}"'),
-        ("x-forwarded-client-cert", f'Hash={HASH};Subject="open'),
-    ],
-)
+JUNK = [
+    ("client-cert", ""),
+    ("client-cert", "::"),
+    ("client-cert", f":{DER}"),
+    ("client-cert", f":{DER[:-8]}:"),
+    ("x-client-cert", "%zz"),
+    ("x-client-cert", "-----BEGIN CERTIFICATE-----"),
+    ("x-forwarded-client-cert", ""),
+    ("x-forwarded-client-cert", "Subject=x"),
+    ("x-forwarded-client-cert", f"Hash={HASH},"),
+    ("x-forwarded-client-cert", f"Hash={HASH};Hash={HASH}"),
+    ("x-forwarded-client-cert", f'Hash={"0" * 64};Cert="{quote(PEM, safe="")}"'),
+    ("x-forwarded-client-cert", f'Hash={HASH};Subject="open'),
+]
+
+
+@pytest.mark.parametrize(("header", "value"), JUNK, ids=[f"junk{number}" for number in range(len(JUNK))])
 def test_what_cannot_be_read_in_one_way_is_nothing(header: str, value: str) -> None:
     """Empty, cut, doubled and contradicting values are no certificate."""
     assert read_forwarded(header, value.encode()) is None

@@ -23,6 +23,7 @@ EXPOSED = {
     "holdfast_gateway_events_accepted_total",
     "holdfast_gateway_events_rejected_total",
     "holdfast_gateway_ingest_duration_seconds",
+    "holdfast_gateway_rejections_unkept_total",
     "holdfast_gateway_requests_total",
     "holdfast_queue_depth",
     "holdfast_spool_drained_total",
@@ -136,6 +137,7 @@ def _used() -> Metrics:
     metrics.spooled("github")
     metrics.spool_drained("stored")
     metrics.spool_rejected("spool.full")
+    metrics.rejection_unkept("github", "rate")
     metrics.dispatched("receipt")
     metrics.unmatched("github")
     metrics.dead_lettered("receipt", "delivery", "target.refused")

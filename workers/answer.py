@@ -1,0 +1,26 @@
+"""Answers what a gateway asks about deliveries: gateways never talk to Temporal, workers do.
+
+Flow: `GET /events/…` → NATS → **answer** → Temporal.
+"""
+
+from temporalio.client import Client
+
+from holdfast.bus.asking import Answering
+from holdfast.bus.connect import Bus
+from holdfast.contracts.status import DeliveriesAnswer, DeliveriesQuestion
+from holdfast.domain.matching import CompiledTriggers
+from holdfast.errors import HoldfastError
+from holdfast.temporal.whereabouts import Whereabouts
+
+
+def answering(bus: Bus, client: Client, triggers: CompiledTriggers, ui: str | None) -> Answering:
+    """Return the service; `ui` is the address of the Temporal UI, where it is known."""
+    temporal = Whereabouts(client, ui)
+
+    async def answer(question: DeliveriesQuestion) -> DeliveriesAnswer:
+        try:
+            return await temporal.find(question, (each.name for each in triggers.listening(question.source)))
+        except HoldfastError as error:
+            return DeliveriesAnswer(trouble=error.message)
+
+    return Answering(bus, answer)
