@@ -1,4 +1,4 @@
-"""Pausing and resuming, the same for `holdfast triggers` and `holdfast targets`: durable, seen by every worker in 1 s."""
+"""Pausing and resuming, the same for `holdfast triggers` and `holdfast targets`: durable, soon seen by every worker."""
 
 import asyncio
 import getpass

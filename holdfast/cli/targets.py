@@ -38,9 +38,8 @@ def list_targets(config: ConfigOption = None, data_dir: DataDirOption = None, as
             rows = []
             for lane in sorted(rules.keys() | pauses.keys()):
                 rule, pause = rules.get(lane), pauses.get(lane)
-                if rule is None or not (rule.limited or pause or lane.startswith("target/")):
-                    if pause is None:
-                        continue
+                if pause is None and not (lane.startswith("target/") or (rule is not None and rule.limited)):
+                    continue
                 state = parse_state((await read_register(bus, LANES, lane.replace("/", ".")))[0])
                 limits = (
                     rule.model_dump(
@@ -65,10 +64,9 @@ def list_targets(config: ConfigOption = None, data_dir: DataDirOption = None, as
         show_json(rows)
         return
     table = Table("target or trigger", "limits", "state", box=None, header_style="bold")
+    shown = {"rate_limit", "concurrency"}
     for row in rows:
-        limits = ", ".join(
-            f"{name} {value}" for name, value in row["limits"].items() if name not in {"burst", "breaker"}
-        )
+        limits = ", ".join(f"{name} {value}" for name, value in row["limits"].items() if name in shown)
         state = "circuit breaker open" if row["breaker"] == "open" else "open"
         if row["paused"]:
             state = f"paused by {row['paused']['by']} since {row['paused']['at']}: {row['paused']['reason']}"

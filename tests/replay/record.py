@@ -29,6 +29,7 @@ from holdfast.embedded.sink import Reply
 from tests import buses, durable, servers
 from tests.conftest import assert_eventually
 from tests.durable import RECEIVED, Stack, delivery
+from tests.replay import pressure
 
 HISTORIES = Path(__file__).parent / "histories"
 QUICK = RetryPolicy(max_attempts=3, initial=timedelta(milliseconds=50), max=timedelta(milliseconds=100), jitter=0.0)
@@ -168,6 +169,7 @@ SCENARIOS: dict[str, Scenario] = {
     "tick-dead-lettered": _input(names.SCHEDULED_EVENT, {"schedule": "nightly", "data_expression": "tick.nope"}),
     "tick-unreadable": _input(names.SCHEDULED_EVENT, {"schedule": "NOT A NAME"}),
     "unknown-type": _input("NoSuchWorkflow", {"a": 1}),
+    **pressure.scenarios(Users),
 }
 
 
@@ -194,8 +196,9 @@ async def main() -> None:
         directory = Path(text)
         with servers.nats(directory) as nats, servers.temporal(directory) as temporal:
             client = await durable.connect(temporal.plan.address)
-            loaded = durable.config(directory)
+            loaded = durable.config(directory, pressure.CONFIG)
             async with buses.connected(nats) as bus, durable.stack(client, bus, loaded, {}) as stack:
+                await pressure.prepare(bus)
                 for name in SCENARIOS:
                     await _record(stack, client, name)
 
