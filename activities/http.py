@@ -5,7 +5,8 @@ Flow: deliver → **http** → the world. What the answer means is decided by `j
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
@@ -39,6 +40,52 @@ def new_client() -> httpx.AsyncClient:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request. What is `hidden` (secrets) is blanked wherever an answer or an error would show it."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | AsyncIterator[bytes] | None
+    timeout: timedelta
+    hidden: tuple[str, ...] = ()
+    answer_wanted: bool = False  # the beginning of the answer belongs to the receipt
+
+
+async def exchange(client: httpx.AsyncClient, call: Call, clock: Clock) -> Receipt:
+    """Make one call and judge its answer. Raises TransientFailure or PermanentFailure, `target.…`."""
+    answer: _Answer | None = None
+    try:
+        async with asyncio.timeout(call.timeout.total_seconds()):
+            request = client.build_request(call.method, call.url, headers=dict(call.headers), content=call.body)
+            answer = _Answer(request)
+            await answer.fetch(client)
+    except TimeoutError:
+        if answer is None or answer.status is None:
+            within = format_duration(call.timeout)
+            raise TransientFailure(
+                ErrorCode.TARGET_TIMEOUT, f"no answer within {within}; whether it was carried out is unknown"
+            ) from None
+    except (
+        httpx.InvalidURL,
+        httpx.UnsupportedProtocol,
+        httpx.LocalProtocolError,
+        UnicodeError,
+        ValueError,
+    ) as error:
+        what = f"the request cannot be made: {type(error).__name__}"
+        raise PermanentFailure(ErrorCode.TARGET_MISCONFIGURED, what) from None
+    except httpx.HTTPError as error:
+        what = _without(call.hidden, f"{type(error).__name__}: {error}")
+        raise TransientFailure(ErrorCode.TARGET_UNREACHABLE, what) from None
+    assert answer is not None and answer.status is not None  # noqa: S101, PT018 - every other way has raised
+    receipt = judge(answer.status, answer.headers, _without(call.hidden, answer.excerpt)[:EXCERPT], now=clock.now())
+    if not call.answer_wanted:
+        return receipt
+    return Receipt(receipt.summary, {**receipt.result, "body": _without(call.hidden, answer.text)[:MAX_ANSWER]})
+
+
 class HttpTarget:
     """Calls HTTP endpoints. Secrets are resolved for each call and appear in no error."""
 
@@ -50,37 +97,16 @@ class HttpTarget:
     async def send(self, action: HttpAction, shipment: Shipment) -> Receipt:
         """Make one call. Raises TransientFailure or PermanentFailure, `target.…`."""
         headers, hidden = self._headers(action, shipment)
-        body = _body(action, shipment)
-        answer: _Answer | None = None
-        try:
-            async with asyncio.timeout(action.timeout.total_seconds()):
-                request = self._client.build_request(action.method, action.url, headers=headers, content=body)
-                answer = _Answer(request)
-                await answer.fetch(self._client)
-        except TimeoutError:
-            if answer is None or answer.status is None:
-                within = format_duration(action.timeout)
-                raise TransientFailure(
-                    ErrorCode.TARGET_TIMEOUT, f"no answer within {within}; whether it was carried out is unknown"
-                ) from None
-        except (
-            httpx.InvalidURL,
-            httpx.UnsupportedProtocol,
-            httpx.LocalProtocolError,
-            UnicodeError,
-            ValueError,
-        ) as error:
-            what = f"the request cannot be made: {type(error).__name__}"
-            raise PermanentFailure(ErrorCode.TARGET_MISCONFIGURED, what) from None
-        except httpx.HTTPError as error:
-            what = _without(hidden, f"{type(error).__name__}: {error}")
-            raise TransientFailure(ErrorCode.TARGET_UNREACHABLE, what) from None
-        assert answer is not None and answer.status is not None  # noqa: S101, PT018 - every other way has raised
-        excerpt = _without(hidden, answer.excerpt)[:EXCERPT]
-        receipt = judge(answer.status, answer.headers, excerpt, now=self._clock.now())
-        if not shipment.answer_wanted:
-            return receipt
-        return Receipt(receipt.summary, {**receipt.result, "body": _without(hidden, answer.text)[:MAX_ANSWER]})
+        call = Call(
+            method=action.method,
+            url=action.url,
+            headers=headers,
+            body=_body(action, shipment),
+            timeout=action.timeout,
+            hidden=tuple(hidden),
+            answer_wanted=shipment.answer_wanted,
+        )
+        return await exchange(self._client, call, self._clock)
 
     def _headers(self, action: HttpAction, shipment: Shipment) -> tuple[dict[str, str], list[str]]:
         """Return the headers, and every secret among them."""
@@ -195,7 +221,7 @@ def _body(action: HttpAction, shipment: Shipment) -> bytes | AsyncIterator[bytes
     return shipment.event.raw_body if shipment.event.body_ref is None else shipment.chunks
 
 
-def _without(hidden: list[str], text: str) -> str:
+def _without(hidden: Sequence[str], text: str) -> str:
     """Blank every secret that a target echoed back at us."""
     for secret in hidden:
         for part in {secret, secret.rpartition(" ")[2]}:

@@ -5,6 +5,7 @@ Flow: DeadLetter → **prepare_redrive** → EventDelivery; or: DeadLetter → *
 
 import asyncio
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -30,8 +31,9 @@ from holdfast.contracts.scheduled import ScheduledInput, nominal_time
 from holdfast.domain.actions import DeliverySpec
 from holdfast.domain.bodies import parse_json
 from holdfast.domain.events import Envelope, decode_envelope, pack_body
-from holdfast.domain.matching import CompiledTrigger, Matched, Passed, Undecidable, Verdict, see
-from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput
+from holdfast.domain.json_scan import Path
+from holdfast.domain.matching import Matched, Passed, Seen, Undecidable, Verdict, see
+from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput, bounded
 from holdfast.settings.file import LoadedConfig
 
 TIMEOUT = timedelta(seconds=8)  # below the attempt's 10 s, so that the reason is ours
@@ -47,10 +49,16 @@ class Redrives:
 
     @activity.defn(name=names.PREPARE_REDRIVE)
     async def prepare_redrive(self, given: PrepareRedriveInput) -> PrepareRedriveResult:
-        """Decide anew. Fails for good where the event cannot be decided: the case opens again and says why."""
+        """Decide anew. Fails for good where the event cannot be decided: the case opens again and says why.
+
+        What was asked for and cannot be done is `refused`: nothing was tried, and the case stays as it was.
+        """
         with boundary():
             envelope = edited(given.record, given.body)
-            spec = await self._decide(given.record, envelope)
+            try:
+                spec = await self._decide(given, envelope)
+            except RejectedInput as error:
+                return PrepareRedriveResult(reason=error.message, refused=True)
             if isinstance(spec, str):
                 return PrepareRedriveResult(reason=spec)
             delivery = DeliveryInput(
@@ -75,30 +83,39 @@ class Redrives:
                 timeout=TIMEOUT,
             )
 
-    async def _decide(self, record: DeadLetterRecord, envelope: Envelope) -> DeliverySpec | str:
-        """Return what to run; or, as text, why nothing is to be run."""
-        trigger = self.loaded.triggers.get(record.trigger)
+    async def _decide(self, given: PrepareRedriveInput, envelope: Envelope) -> DeliverySpec | str:
+        """Return what to run; or, as text, why nothing is to be run. Raises RejectedInput for what cannot be done."""
+        record, name = given.record, given.trigger or given.record.trigger
+        trigger = self.loaded.triggers.get(name)
+        if given.config == "recorded" or (trigger is None and given.trigger is None):
+            return _recorded(given)
         if trigger is None:
-            if record.spec is None:
-                raise PermanentFailure(
-                    ErrorCode.NOT_FOUND, f"there is no trigger {record.trigger!r} any more, and nothing was recorded"
-                )
-            return record.spec
-        match await self._verdict(trigger, envelope):
+            known = ", ".join(sorted(self.loaded.config.triggers)) or "none"
+            raise RejectedInput(ErrorCode.NOT_FOUND, f"there is no trigger {name!r}; there are: {bounded(known, 300)}")
+        # a trigger that a person names is not asked whether it wants the event: its filter is for what comes by itself
+        decide = trigger.verdict if given.trigger is None else trigger.map
+        match await self._verdict(decide, trigger.needs, envelope):
             case Matched(spec):
                 return spec
+            case Passed(_, reason) if given.body is not None:
+                # resolved because of a slip in the edit: nobody who edits a body means that
+                raise RejectedInput(
+                    ErrorCode.INPUT_INVALID,
+                    f"trigger {name} does not want the edited event: {reason}; to deliver it all the same name the"
+                    f' trigger: "trigger": "{name}"',
+                )
             case Passed(_, reason):
                 return f"trigger {record.trigger} no longer wants this event: {reason}"
             case Undecidable(code=code, reason=reason):
                 raise PermanentFailure(code, reason)
 
-    async def _verdict(self, trigger: CompiledTrigger, envelope: Envelope) -> Verdict:
+    async def _verdict(self, decide: Callable[[Seen], Verdict], needs: frozenset[Path], envelope: Envelope) -> Verdict:
         """Decide; a body that lies elsewhere is read where an expression needs it. Raises PermanentFailure."""
-        if envelope.body_ref is None or not trigger.needs:
-            return trigger.verdict(see(envelope, None, trigger.needs))
+        if envelope.body_ref is None or not needs:
+            return decide(see(envelope, None, needs))
         async with self.bus.part(Loading).room:
             body = await load_body(self.bus, envelope)
-            return await asyncio.to_thread(lambda: trigger.verdict(see(envelope, body, trigger.needs)))
+            return await asyncio.to_thread(lambda: decide(see(envelope, body, needs)))
 
     def _tick(self, record: DeadLetterRecord, body: str | None) -> tuple[ScheduledInput, Any]:
         """Return the tick as its schedule is configured now, or with the edited data."""
@@ -111,9 +128,34 @@ class Redrives:
         elif (schedule := self.loaded.config.schedules.get(tick.schedule)) is not None:
             event = schedule.event
             tick = tick.model_copy(
-                update={"type": event.type, "subject": event.subject, "data": None, "data_expression": event.data}
+                update={
+                    "type": event.type,
+                    "subject": event.subject,
+                    "data": None,
+                    "data_expression": event.data,
+                    "timezone": schedule.timezone,
+                }
             )
         return tick, nominal_time(record.event_id)
+
+
+def _recorded(given: PrepareRedriveInput) -> DeliverySpec:
+    """Return the action exactly as it failed."""
+    record, spec = given.record, given.record.spec
+    if spec is None:
+        if given.config == "recorded":
+            raise RejectedInput(ErrorCode.NOT_FOUND, "the dead letter holds no action; redrive it with the trigger")
+        raise PermanentFailure(
+            ErrorCode.NOT_FOUND, f"there is no trigger {record.trigger!r} any more, and nothing was recorded"
+        )
+    own_bytes = spec.action.kind in {"http", "nats"} and getattr(spec.action, "body", None) is None
+    if given.body is not None and not own_bytes:
+        raise RejectedInput(
+            ErrorCode.INPUT_INVALID,
+            "the recorded action was computed from the original body, so an edited body would change nothing;"
+            ' redrive with a trigger of the configuration: "trigger": "NAME"',
+        )
+    return spec
 
 
 def edited(record: DeadLetterRecord, body: str | None) -> Envelope:

@@ -7,22 +7,29 @@ import httpx
 
 from activities.admission import Admission
 from activities.announce import Announcer
+from activities.case_watch import Watches
 from activities.children import Children
 from activities.dead_letters import DeadLetters
 from activities.deliver import Deliver
+from activities.escalations import Escalations
 from activities.http import HttpTarget, new_client
 from activities.nats import NatsTarget
+from activities.notify import Notify, Sender
 from activities.publish import Ticks
 from activities.queues import Queues
 from activities.redrive import Redrives
+from activities.schedule_watch import ScheduleWatcher
+from activities.stops import Stops
 from holdfast.bus.connect import Bus
 from holdfast.clock import SystemClock
 from holdfast.settings.file import LoadedConfig
 from holdfast.settings.secrets import Secrets
 from holdfast.telemetry.metrics import Metrics
 
+DEFAULT_UI = "http://127.0.0.1:8233"
 
-def build(  # noqa: PLR0913 - what activities need has this many parts
+
+def build(  # noqa: PLR0913 - the one place where everything comes together
     bus: Bus,
     loaded: LoadedConfig,
     secrets: Secrets,
@@ -30,26 +37,34 @@ def build(  # noqa: PLR0913 - what activities need has this many parts
     http: httpx.AsyncClient | None = None,
     *,
     admission: Admission | None = None,
+    ui: str = DEFAULT_UI,
 ) -> list[Callable[..., Any]]:
     """Return the activities. `http` is the client to use; whoever hands one in closes it, after the worker has ended.
 
-    `admission` is the process's own where it has one, else a new one that knows no pauses.
+    `admission` is the process's own where it has one, else a new one that knows no pauses; `ui` is the address of the
+    Temporal UI, for links.
 
     The Temporal client is the worker's own (`activity.client()`).
     """
     clock = SystemClock()
+    http = http or new_client()
     admission = admission or Admission(bus, loaded, metrics, clock)
-    deliver = Deliver(HttpTarget(http or new_client(), secrets, clock), NatsTarget(bus), metrics, clock, bus, admission)
-    ticks = Ticks(bus, clock)
+    deliver = Deliver(HttpTarget(http, secrets, clock), NatsTarget(bus), metrics, clock, bus, admission)
+    ticks = Ticks(bus, clock, metrics, Stops(bus, metrics, clock))
     redrives = Redrives(bus, loaded, ticks)
     queues = Queues(bus)
+    watches = Watches()
     children = Children(metrics, clock)
+    notify = Notify(Sender(loaded.config.notifiers, secrets, http, bus, clock), metrics, ui)
     return [
         deliver.deliver,
         DeadLetters(bus, metrics).record_dead_letter,
         ticks.publish_tick,
+        ScheduleWatcher(bus, metrics, clock).watch_schedules,
         redrives.prepare_redrive,
         redrives.republish,
+        watches.watch_trigger,
+        watches.look_at_trigger,
         children.inspect_child,
         children.terminate_child,
         children.count_run,
@@ -59,4 +74,6 @@ def build(  # noqa: PLR0913 - what activities need has this many parts
         queues.closed,
         queues.join_queue,
         Announcer(bus).announce,
+        Escalations(loaded).report_case,
+        notify.notify,
     ]

@@ -31,6 +31,9 @@ class ErrorCode(StrEnum):
     CONFIG_INVALID = "config.invalid"
     INPUT_INVALID = "input.invalid"
     CASE_ILLEGAL_MOVE = "case.illegal_move"
+    CASE_CLOSED = "case.closed"
+    CASE_REDRIVING = "case.redriving"
+    CASE_REFUSED = "case.refused"
     NOT_FOUND = "not_found"
     ACCESS_UNAUTHENTICATED = "access.unauthenticated"
     ACCESS_FORBIDDEN = "access.forbidden"
@@ -49,6 +52,11 @@ class ErrorCode(StrEnum):
     # deciding
     FILTER_FAILED = "filter.failed"
     MAPPING_FAILED = "mapping.failed"
+    # ticking
+    SCHEDULE_MISSED = "schedule.missed"
+    SCHEDULE_SKIPPED = "schedule.skipped"
+    SCHEDULE_LOST = "schedule.lost"
+    SCHEDULE_STOPPED = "schedule.stopped"
     # delivering
     TARGET_UNREACHABLE = "target.unreachable"
     TARGET_TIMEOUT = "target.timeout"

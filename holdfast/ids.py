@@ -7,6 +7,7 @@ The event id is computed in the gateway and carried; all other ids derive from i
     redrive          {delivery}:r{n}                     workflow id of the n-th redrive
     queue            queue/{trigger}/{key}               workflow id of KeyQueue
     case             dead-letter/{delivery}              workflow id of DeadLetter
+    escalation       escalation/{policy}/{group}         workflow id of Escalation
     CloudEvent       {its id}.{hash of source and id}    event id of an accepted CloudEvent
 
 `token` keeps the mapping injective: what is not a plain ASCII token is replaced by a marked hash, and no plain token
@@ -75,9 +76,19 @@ def queue_id(trigger: str, key: str) -> str:
     return f"queue/{token(trigger)}/{token(key)}"
 
 
+def is_redrive(workflow_id: str) -> bool:
+    """Whether a delivery's workflow id is that of a redrive."""
+    return ":r" in workflow_id  # `:` stands in no token
+
+
 def case_id(dead_letter_id: str) -> str:
     """Workflow id of the case for a dead letter."""
     return f"dead-letter/{dead_letter_id}"
+
+
+def watch_id(trigger: str) -> str:
+    """Workflow id of the watch over the cases of one trigger."""
+    return f"case-watch/{token(trigger)}"
 
 
 def stray_id(stream: str, sequence: int) -> str:
@@ -93,3 +104,13 @@ def spooled_id(source: str, event_id: str) -> str:
 def foreign_id(workflow_id: str) -> str:
     """Dead letter id of a workflow whose input could not be read: it has no event to be named for."""
     return f"~workflow/{token(workflow_id)}"
+
+
+def tick_id(schedule: str, event_id: str) -> str:
+    """Dead letter id of a schedule's tick that was never published: named by when it was due."""
+    return f"~tick/{token(schedule)}/{token(event_id)}"
+
+
+def escalation_id(escalation: str, *group: str) -> str:
+    """Workflow id of what is told as one; `group` says what: ("trigger", "bill")."""
+    return "/".join(("escalation", token(escalation), *map(token, group)))

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -132,12 +132,20 @@ def config(directory: Path, text: str = "version: 1\n") -> LoadedConfig:
 
 
 @contextlib.asynccontextmanager
-async def stack(client: Client, bus: Bus, loaded: LoadedConfig, env: Mapping[str, str]) -> AsyncIterator[Stack]:
-    """Run a worker and a target."""
+async def stack(
+    client: Client,
+    bus: Bus,
+    loaded: LoadedConfig,
+    env: Mapping[str, str],
+    instead: Mapping[str, Callable[..., Any]] | None = None,
+) -> AsyncIterator[Stack]:
+    """Run a worker and a target; `instead` replaces activities by name."""
     sink, metrics, options = Sink(), Metrics(), WorkflowOptions()
     await sink.start()
     async with new_client() as http:
-        activities = build(bus, loaded, Secrets(loaded.file.parent, env), metrics, http)
+        built = build(bus, loaded, Secrets(loaded.file.parent, env), metrics, http)
+        replaced = instead or {}
+        activities = [one for one in built if _name(one) not in replaced] + list(replaced.values())
         async with Worker(
             client,
             task_queue=names.TASK_QUEUE,
@@ -148,6 +156,10 @@ async def stack(client: Client, bus: Bus, loaded: LoadedConfig, env: Mapping[str
         ):
             yield Stack(client, bus, sink, metrics)
     await sink.stop()
+
+
+def _name(defined: Callable[..., Any]) -> str:
+    return str(getattr(defined, "__temporal_activity_definition").name)
 
 
 async def connect(address: str) -> Client:

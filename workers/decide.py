@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from holdfast import ids
-from holdfast.contracts.dead_letter import DeadLetterRecord
+from holdfast.contracts.dead_letter import DeadLetterRecord, trace_id
 from holdfast.contracts.delivery import DeliveryInput
 from holdfast.domain.deadletters import Stage
 from holdfast.domain.events import Envelope, decode_envelope
@@ -75,7 +75,9 @@ def decide(arrived: Arrived, triggers: CompiledTriggers) -> Decision:
 def start_failed(given: DeliveryInput, code: str, message: str, arrived: Arrived) -> DeadLetterRecord:
     """Return the dead letter of a delivery that Temporal can never take."""
     record = _record(arrived, given.envelope, trigger=given.spec.trigger, code=code, message=message)
-    return record.model_copy(update={"stage": Stage.START, "spec": given.spec})
+    spec = given.spec
+    facts = {"stage": Stage.START, "spec": spec, "policy": spec.dead_letter, "key": spec.key or ""}
+    return record.model_copy(update={**facts, "trigger_hash": spec.trigger_hash})
 
 
 def _outcome(arrived: Arrived, envelope: Envelope, verdicts: tuple[Verdict, ...]) -> Starts | Unwanted:
@@ -87,7 +89,9 @@ def _outcome(arrived: Arrived, envelope: Envelope, verdicts: tuple[Verdict, ...]
         if isinstance(verdict, Matched)
     )
     dead_letters = tuple(
-        _record(arrived, envelope, trigger=v.trigger, code=v.code, message=v.reason)
+        _record(arrived, envelope, trigger=v.trigger, code=v.code, message=v.reason).model_copy(
+            update={"trigger_hash": v.trigger_hash, "policy": v.dead_letter}
+        )
         for v in verdicts
         if isinstance(v, Undecidable)
     )
@@ -111,6 +115,7 @@ def _record(arrived: Arrived, envelope: Envelope, *, trigger: str, code: str, me
         stream=arrived.stream,
         sequence=arrived.sequence,
         traceparent=envelope.traceparent,
+        trace_id=trace_id(envelope.traceparent),
     )
 
 

@@ -90,11 +90,11 @@ def fitting(record: DeadLetterRecord) -> DeadLetterRecord:
     """Return the record small enough for Temporal: the recorded action goes first, then the raw bytes."""
     for smaller in ({}, {"spec": None}, {"spec": None, "raw_base64": None}):
         candidate = record.model_copy(update=smaller)
-        if len(candidate.model_dump_json(exclude_none=True)) <= MAX_INPUT:
+        if len(candidate.model_dump_json(exclude_none=True).encode("utf-8", "surrogatepass")) <= MAX_INPUT:
             return candidate
     return bare(record)
 
 
 def bare(record: DeadLetterRecord) -> DeadLetterRecord:
     """Return the record without event, action and bytes: they stay in the streams, where `sequence` points."""
-    return record.model_copy(update={"spec": None, "raw_base64": None, "envelope": None, "attempts": ()})
+    return record.without_bulk().model_copy(update={"attempts": (), "attempts_omitted": record.attempt_count})

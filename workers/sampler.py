@@ -11,7 +11,7 @@ from holdfast.bus.retention import backlog_of
 from holdfast.bus.streams import DISPATCHER
 from holdfast.errors import HoldfastError
 from holdfast.telemetry.metrics import Metrics
-from holdfast.temporal.cases import count_open
+from holdfast.temporal.case_list import count_open
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
-import httpx
+from httpx import AsyncClient
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -48,6 +48,7 @@ from workers.health import listen, ops_server
 from workers.janitor import Janitor
 from workers.replayer import WorkflowOptions
 from workers.sampler import sample
+from workers.schedule_watch import keep_watch
 from workers.settle import Dispatcher
 
 log = logging.getLogger(__name__)
@@ -152,9 +153,7 @@ class WorkerProcess:
             ),
         }
         http = new_client()
-        worker = self._worker(
-            client, registry.build(self.bus, loaded, self._secrets(), metrics, http, admission=admission)
-        )
+        worker = self._worker(client, self._activities(http, admission))
         fetching = [
             _task(gate.keep()),
             _task(self._consumers["dispatcher"].run(gate.passable, self._repair(DISPATCHER))),
@@ -164,6 +163,7 @@ class WorkerProcess:
             _task(controls.watch()),
             _task(sample(self.bus, client, metrics)),
             _task(answering(self.bus, client, loaded.triggers, ui_address(settings)).run()),
+            _task(keep_watch(client, gate)),
         ]
         polling = _task(self._poll(worker, gate))
         try:
@@ -205,8 +205,9 @@ class WorkerProcess:
             graceful_shutdown_timeout=GRACE,
         )
 
-    def _activities(self, metrics: Metrics, http: httpx.AsyncClient, admission: Admission) -> list[Callable[..., Any]]:
-        return registry.build(self.bus, self._loaded, self._secrets(), metrics, http, admission=admission)
+    def _activities(self, http: AsyncClient, admission: Admission) -> list[Callable[..., Any]]:
+        ui = self._settings.temporal_ui_url
+        return registry.build(self.bus, self._loaded, self._secrets(), self._metrics, http, ui=ui, admission=admission)
 
     def _secrets(self) -> Secrets:
         return Secrets(self._loaded.file.resolve().parent)

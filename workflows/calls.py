@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, NoReturn, TypeVar
 
+from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.common import (
     SearchAttributeKey,
@@ -15,7 +16,7 @@ from temporalio.common import (
     TypedSearchAttributes,
     WorkflowIDReusePolicy,
 )
-from temporalio.exceptions import CancelledError, FailureError
+from temporalio.exceptions import FailureError
 from temporalio.workflow import (
     ChildWorkflowCancellationType,
     ChildWorkflowHandle,
@@ -23,6 +24,7 @@ from temporalio.workflow import (
 )
 
 from holdfast.contracts import names
+from holdfast.contracts.case_watch import LookInput, LookResult, WatchTriggerInput
 from holdfast.contracts.dead_letter import (
     DeadLetterRecord,
     PrepareRedriveInput,
@@ -31,8 +33,6 @@ from holdfast.contracts.dead_letter import (
     StoredDeadLetter,
 )
 from holdfast.contracts.delivery import (
-    AdmitInput,
-    AdmitResult,
     CountRunInput,
     DeliverInput,
     DeliverResult,
@@ -42,8 +42,10 @@ from holdfast.contracts.delivery import (
     InspectChildResult,
     TerminateChildInput,
 )
+from holdfast.contracts.escalations import CaseNotice, ReportedCase
 from holdfast.contracts.news import Ended
-from holdfast.contracts.queues import ClosedInput, ClosedResult, JoinQueueInput, SettledBeforeInput
+from holdfast.contracts.notifications import Notification, NotifyResult
+from holdfast.contracts.schedule_watch import WatchState
 from holdfast.contracts.scheduled import PublishTickInput, ScheduledResult
 from holdfast.domain.actions import SearchAttribute, WorkflowAction
 from holdfast.domain.events import Envelope
@@ -102,6 +104,18 @@ async def publish_tick(given: PublishTickInput) -> ScheduledResult:
     return await _small(names.PUBLISH_TICK, given, ScheduledResult)
 
 
+async def watch_schedules(given: WatchState) -> WatchState:
+    """Look at every schedule once; tried for ever."""
+    done: WatchState = await workflow.execute_activity(
+        names.WATCH_SCHEDULES,
+        given,
+        result_type=WatchState,
+        start_to_close_timeout=policies.WATCH_CALL,
+        retry_policy=policies.FOR_EVER,
+    )
+    return done
+
+
 async def prepare_redrive(given: PrepareRedriveInput) -> PrepareRedriveResult:
     """Decide anew what a dead letter's event should do. Raises ActivityError where that fails for good."""
     return await _small(names.PREPARE_REDRIVE, given, PrepareRedriveResult)
@@ -112,6 +126,43 @@ async def republish(given: RepublishInput) -> None:
     await workflow.execute_activity(
         names.REPUBLISH, given, start_to_close_timeout=policies.SMALL_CALL, retry_policy=policies.FOR_EVER
     )
+
+
+async def report_case(notice: CaseNotice) -> ReportedCase:
+    """Tell the escalation what happened to a case. Raises ActivityError when it cannot be told for REPORT_FOR."""
+    told: ReportedCase = await workflow.execute_activity(
+        names.REPORT_CASE,
+        notice,
+        result_type=ReportedCase,
+        start_to_close_timeout=policies.SMALL_CALL,
+        schedule_to_close_timeout=policies.REPORT_FOR,
+        retry_policy=policies.FOR_EVER,
+        summary=notice.change,
+    )
+    return told
+
+
+async def watch_trigger(given: WatchTriggerInput) -> None:
+    """Enter a case into the watch of its trigger; a watch that runs already goes on."""
+    await workflow.execute_activity(
+        names.WATCH_TRIGGER,
+        given,
+        start_to_close_timeout=policies.SMALL_CALL,
+        retry_policy=policies.FOR_EVER,
+    )
+
+
+async def look_at_trigger(given: LookInput) -> LookResult:
+    """Look once what a trigger delivered lately, and tell its cases."""
+    found: LookResult = await workflow.execute_activity(
+        names.LOOK_AT_TRIGGER,
+        given,
+        result_type=LookResult,
+        start_to_close_timeout=policies.LONGEST_LOOK,
+        heartbeat_timeout=policies.LOOK_HEARTBEAT,
+        retry_policy=policies.FOR_EVER,
+    )
+    return found
 
 
 async def inspect_child(workflow_id: str) -> InspectChildResult:
@@ -143,6 +194,20 @@ async def announce(given: Ended) -> None:
         await workflow.execute_local_activity(
             names.ANNOUNCE, given, start_to_close_timeout=policies.SMALL_CALL, retry_policy=policies.ONCE
         )
+
+
+async def notify(given: Notification) -> NotifyResult:
+    """Tell one notifier; tried for some minutes. Raises ActivityError where it could not be told."""
+    result: NotifyResult = await workflow.execute_activity(
+        names.NOTIFY,
+        given,
+        result_type=NotifyResult,
+        start_to_close_timeout=policies.NOTIFY_ATTEMPT,
+        schedule_to_close_timeout=policies.NOTIFY_GIVE_UP,
+        retry_policy=policies.NOTIFY,
+        summary=f"{given.about}: {given.notifier}"[:200],
+    )
+    return result
 
 
 async def _small(activity: str, given: Any, result: type[Result]) -> Result:
@@ -195,73 +260,13 @@ async def start_redrive(given: DeliveryInput, *, workflow_id: str) -> Child:
         id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
         parent_close_policy=ParentClosePolicy.ABANDON,
         cancellation_type=ChildWorkflowCancellationType.ABANDON,
-        search_attributes=attributes(source=event.source, event_id=event.id, event_type=event.type, trigger=trigger),
+        search_attributes=attributes(
+            source=event.source, event_id=event.id, event_type=event.type, trigger=trigger, key=given.spec.key
+        ),
         static_summary=f"{event.source} {event.type} → {trigger} (redrive {given.redrive and given.redrive.number})"[
             :200
         ],
     )
-
-
-async def admit(given: AdmitInput) -> AdmitResult:
-    """Ask whether a run may be started now, or renew its place; local, for it takes no time."""
-    result: AdmitResult = await workflow.execute_local_activity(
-        names.ADMIT, given, result_type=AdmitResult, start_to_close_timeout=policies.SMALL_CALL
-    )
-    return result
-
-
-async def leave(given: AdmitInput) -> None:
-    """Give back what a run was admitted with; where that fails, its time gives it back."""
-    with contextlib.suppress(FailureError):
-        await workflow.execute_local_activity(
-            names.LEAVE, given, start_to_close_timeout=policies.SMALL_CALL, retry_policy=policies.ONCE
-        )
-
-
-async def join_queue(given: JoinQueueInput) -> None:
-    """Tell a queue again that this delivery waits in it."""
-    await workflow.execute_activity(
-        names.JOIN_QUEUE, given, start_to_close_timeout=policies.SMALL_CALL, retry_policy=policies.FOR_EVER
-    )
-
-
-async def settled_before(sequence: int) -> bool:
-    """Wait about two seconds until every earlier event is settled; False where some are not."""
-    settled: bool = await workflow.execute_local_activity(
-        names.SETTLED_BEFORE,
-        SettledBeforeInput(sequence=sequence),
-        result_type=bool,
-        start_to_close_timeout=policies.SMALL_CALL,
-        retry_policy=policies.FOR_EVER,
-    )
-    return settled
-
-
-async def state_of(workflow_id: str) -> str:
-    """Look whether a workflow has ended: open, completed, failed or missing."""
-    return (await _small(names.CLOSED, ClosedInput(workflow_id=workflow_id), ClosedResult)).state
-
-
-async def signal(workflow_id: str, name: str, what: Any) -> bool:
-    """Signal another workflow; False where there is none that is open."""
-    try:
-        await workflow.get_external_workflow_handle(workflow_id).signal(name, what)
-    except FailureError as error:
-        if workflow.cancellation_reason() is not None and isinstance(error, CancelledError):
-            raise
-        return False
-    return True
-
-
-def history_is_long() -> bool:
-    """Whether it is time to go on in a new run."""
-    info = workflow.info()
-    return info.is_continue_as_new_suggested() or info.get_current_history_length() > policies.LONG_HISTORY
-
-
-def go_on(given: Any) -> NoReturn:
-    """Go on in a new run, with what is given."""
-    workflow.continue_as_new(given)
 
 
 async def pause(wait: timedelta) -> None:
@@ -278,25 +283,36 @@ async def until(condition: Callable[[], bool], *, within: timedelta | None = Non
     return True
 
 
-def mark(*, state: str | None = None, error: str | None = None, missing: dict[str, str] | None = None) -> None:
+def mark(
+    *,
+    state: str | None = None,
+    error: str | None = None,
+    assignee: str | None = None,
+    missing: dict[str, str] | None = None,
+) -> None:
     """Set search attributes: one upsert, so one history event."""
     wanted = {**(missing or {})}
     if state is not None:
         wanted[names.SA_STATE] = state
     if error is not None:
         wanted[names.SA_ERROR] = error
+    if assignee is not None:
+        wanted[names.SA_ASSIGNEE] = assignee
     workflow.upsert_search_attributes(
         [SearchAttributeKey.for_keyword(name).value_set(value) for name, value in wanted.items()]
     )
 
 
-def attributes(*, source: str, event_id: str, event_type: str, trigger: str) -> TypedSearchAttributes:
+def attributes(
+    *, source: str, event_id: str, event_type: str, trigger: str, key: str | None = None
+) -> TypedSearchAttributes:
     """Search attributes of everything that belongs to one event; empty ones are left out."""
     values = {
         names.SA_SOURCE: source,
         names.SA_EVENT_ID: event_id,
         names.SA_EVENT_TYPE: event_type,
         names.SA_TRIGGER: trigger,
+        names.SA_KEY: key,
     }
     return TypedSearchAttributes(
         [SearchAttributePair(SearchAttributeKey.for_keyword(name), value) for name, value in values.items() if value]
@@ -322,6 +338,22 @@ def _pair(attribute: SearchAttribute) -> SearchAttributePair[Any]:
 def tell(details: str) -> None:
     """Set what the UI shows as current details, markdown; costs no history event."""
     workflow.set_current_details(details)
+
+
+def patched(change: str) -> bool:
+    """Whether this run does what earlier versions did not; recorded in its history."""
+    return workflow.patched(change)
+
+
+def crowded() -> bool:
+    """Whether the history is so long that it is time for a new run; the server asks for one by size."""
+    info = workflow.info()
+    return info.is_continue_as_new_suggested() or info.get_current_history_length() > policies.LONG_HISTORY
+
+
+def go_on(given: BaseModel) -> NoReturn:
+    """Go on in a new run, with all that is known."""
+    workflow.continue_as_new(given)
 
 
 def cancel_requested() -> bool:

@@ -14,7 +14,7 @@ from holdfast.contracts import names
 from holdfast.contracts.delivery import AdmitInput, DeliveryInput, DeliveryResult, HeldBack, Progress
 from holdfast.contracts.queues import DoneInput, JoinInput, JoinQueueInput, KeyQueueInput
 from holdfast.errors import ErrorCode
-from workflows import calls, narrate, policies
+from workflows import calls, calls_queues, narrate, policies
 from workflows.escalate import facts
 from workflows.outcomes import GaveUp, HeldAttempt, Outcome
 
@@ -54,7 +54,7 @@ async def wait_for_turn(given: DeliveryInput, hold: Hold) -> Outcome | None:
     hold.progress = Progress(waiting=f"its turn among the events with key {queue.key}")
     while not await calls.until(lambda: bool(hold.turn), within=policies.JOIN_AGAIN):
         join = JoinInput(delivery=workflow.info().workflow_id, sequence=given.sequence or 0)
-        await calls.join_queue(JoinQueueInput(queue=queue, join=join))
+        await calls_queues.join_queue(JoinQueueInput(queue=queue, join=join))
     hold.progress = Progress()
     if hold.turn == "go":
         return None
@@ -72,7 +72,7 @@ async def tell_queue(given: DeliveryInput, *, delivered: bool) -> None:
     queue = queue_of(given)
     if queue is not None:
         done = DoneInput(delivery=workflow.info().workflow_id, delivered=delivered)
-        await calls.signal(ids.queue_id(queue.trigger, queue.key), names.DONE, done)
+        await calls_queues.signal(ids.queue_id(queue.trigger, queue.key), names.DONE, done)
 
 
 async def wait_for_time(given: DeliveryInput, hold: Hold) -> None:
@@ -88,7 +88,7 @@ async def wait_for_admission(given: DeliveryInput, hold: Hold) -> None:
     """Wait until the run of a `workflow` action may be started."""
     delivery = workflow.info().workflow_id
     while True:
-        answer = await calls.admit(AdmitInput(delivery=delivery, spec=given.spec, holds=hold.count))
+        answer = await calls_queues.admit(AdmitInput(delivery=delivery, spec=given.spec, holds=hold.count))
         if answer.held is None:
             return
         await _wait(given, hold, answer.held, answer.wait or timedelta(seconds=1))

@@ -22,7 +22,7 @@ from holdfast.contracts.queues import (
     TurnInput,
 )
 from holdfast.domain.pressure import ThrottleConfig
-from workflows import calls, narrate, policies, records
+from workflows import calls, calls_queues, narrate, policies, records
 from workflows.escalate import dead_letter, facts
 from workflows.inputs import NOTHING, Unreadable, read
 
@@ -89,7 +89,7 @@ class KeyQueue:
                 await self._debounce(given.debounce)
             else:
                 await self._one(given)
-            if calls.history_is_long():
+            if calls_queues.history_is_long():
                 calls.go_on(self._carried(given))
         return KeyQueueResult(sent=self._sent)
 
@@ -110,7 +110,7 @@ class KeyQueue:
             if not self._waiting:
                 return
             first = self._first()
-            if not await calls.settled_before(first.sequence):
+            if not await calls_queues.settled_before(first.sequence):
                 self._tell(given, "an earlier event is still being dispatched")
                 return
             first = self._first()  # a smaller one may have joined meanwhile, and nothing smaller can come
@@ -135,10 +135,10 @@ class KeyQueue:
                 lambda: head.delivery in self._done or self._skips > self._skipped, within=policies.LOOK_AT_HEAD
             ):
                 break
-            state = await calls.state_of(head.delivery)
+            state = await calls_queues.state_of(head.delivery)
             if state != "open":
                 self._done.setdefault(head.delivery, state == "completed")
-            elif calls.history_is_long():
+            elif calls_queues.history_is_long():
                 calls.go_on(self._carried(given))
         delivered = self._done.pop(head.delivery, True)
         self._sent += 1
@@ -150,13 +150,13 @@ class KeyQueue:
         self._tell(given, f"`{head.delivery}` ended as a dead letter; what follows waits until its case is closed")
         case, since, seen = ids.case_id(head.delivery), facts().at, False
         while not await calls.until(lambda: self._skips > self._skipped, within=policies.LOOK_AT_CASE):
-            state = await calls.state_of(case)
+            state = await calls_queues.state_of(case)
             seen = seen or state == "open"
             if state in {"completed", "failed"} or (state == "missing" and seen):
                 break
             if state == "missing" and facts().at - since > policies.CASE_APPEARS_WITHIN:
                 break
-            if calls.history_is_long():
+            if calls_queues.history_is_long():
                 calls.go_on(self._carried(given))
         self._show(names.STATE_WAITING)
         return True
@@ -201,7 +201,7 @@ class KeyQueue:
         return JoinInput(delivery=delivery, sequence=self._waiting[delivery])
 
     async def _turn(self, delivery: str, verdict: Turn) -> bool:
-        return await calls.signal(delivery, names.TURN, TurnInput(verdict=verdict))
+        return await calls_queues.signal(delivery, names.TURN, TurnInput(verdict=verdict))
 
     def _show(self, state: str) -> None:
         if state != self._marked:

@@ -11,7 +11,8 @@ from holdfast.clock import rfc3339
 from holdfast.contracts import names
 from holdfast.contracts.dead_letter import CaseView, DeadLetterRecord
 from holdfast.contracts.delivery import Attempt, DeliveryInput, InspectChildResult
-from holdfast.domain.deadletters import CaseState
+from holdfast.contracts.moves import RedriveLine
+from holdfast.domain.deadletters import WAITING, CaseState
 from holdfast.domain.quantities import format_duration
 from holdfast.errors import bounded
 from workflows.outcomes import AttemptFailed
@@ -118,6 +119,8 @@ def case(view: CaseView) -> str:
         f"### {view.state.upper()}: {record.code}",
         _line(record.message, 600),
         "",
+        *_next(view),
+        "",
         *_event(record.source, record.event_type, record.event_id, record.trigger),
         f"- failed: {rfc3339(record.at)}, stage {record.stage}" + (f", run `{record.run_id}`" if record.run_id else ""),
     ]
@@ -127,23 +130,55 @@ def case(view: CaseView) -> str:
         lines.append(f"- target: {_line(record.spec.action.target)}")
     if record.stream is not None:
         lines.append(f"- message: {record.stream} #{record.sequence}")
+    if record.trace_id:
+        lines.append(f"- trace: `{record.trace_id}`")
     lines += ["", *_attempts(record.attempts, record.attempt_count)]
-    if view.redrives:
-        lines += [f"Redrives: {', '.join(f'`{_line(one, 300)}`' for one in view.redrives[-5:])}", ""]
-    if view.failures:
+    if view.redrive_log:
+        lines += ["Redrives:", "", *(_redrive(line, record.trigger) for line in view.redrive_log[-ROWS // 2 :]), ""]
+    elif view.failures:
         lines += ["Failed redrives:", "", *_log(view.failures), ""]
     if view.history:
-        lines += ["What was done:", ""]
+        older = view.history_omitted + max(0, len(view.history) - ROWS)
+        lines += [f"What was done ({older} older entries are not shown):" if older else "What was done:", ""]
         lines += [
             f"- {rfc3339(one.at)} **{one.move}** by {_line(one.by)}" + (f": {_line(one.note)}" if one.note else "")
             for one in view.history[-ROWS:]
         ]
         lines.append("")
-    if view.state in {CaseState.OPEN, CaseState.ACKNOWLEDGED}:
+    if view.state in WAITING:
         lines += _commands(view.id, record.id)
-    elif view.state is CaseState.REDRIVING:
-        lines.append("The redrive is under way; this case is resolved when it delivers, and opens again if it fails.")
     return "\n".join(lines)
+
+
+def _next(view: CaseView) -> list[str]:
+    """Say in one line who has it, and what happens by itself next."""
+    who = f"**{_line(view.assignee)}** has it. " if view.assignee else ""
+    if view.state is CaseState.REDRIVING:
+        return [f"{who}A redrive is under way: resolved when it delivers, open again if it fails."]
+    if view.state not in WAITING:
+        return [f"{who}Nothing more can be done to it."]
+    steps = []
+    if view.snoozed_until is not None:
+        steps.append(f"snoozed until {rfc3339(view.snoozed_until)}, then open again")
+    elif view.expires_at is not None:
+        steps.append(f"expires {rfc3339(view.expires_at)} if nobody handles it")
+    if view.next_redrive_at is not None:
+        steps.insert(0, f"**redriven by itself {rfc3339(view.next_redrive_at)}**")
+    nobody = "" if view.assignee or view.state is not CaseState.OPEN else "Nobody has it yet. "
+    return [f"{who}{nobody}Next: {'; '.join(steps) or 'somebody handles it'}."]
+
+
+def _redrive(line: RedriveLine, trigger: str) -> str:
+    """One redrive on one line: when, by whom, what was different, what came of it."""
+    edited = f", edited body ({line.body_size} characters)" if line.body_size is not None else ""
+    other = f", by trigger `{_line(line.trigger)}`" if line.trigger not in {"", trigger} else ""
+    how = ", as recorded" if line.config == "recorded" else other
+    why = f" `{line.code}`" if line.code else ""
+    text = f": {_line(line.message)}" if line.message else ""
+    where = f" `{_line(line.delivery, 200)}`" if line.delivery else ""
+    return (
+        f"- **{line.number}** {rfc3339(line.at)} by {_line(line.by)}{how}{edited}: **{line.outcome}**{where}{why}{text}"
+    )
 
 
 def failure_line(record: DeadLetterRecord) -> str:
@@ -161,8 +196,15 @@ def _event(source: str, kind: str, event_id: str, trigger: str) -> list[str]:
 def _attempts(attempts: Sequence[Attempt], count: int) -> list[str]:
     if not attempts:
         return []
-    shown = f" (showing {min(len(attempts), ROWS)})" if count > min(len(attempts), ROWS) else ""
-    return [f"{count} attempt{'s' * (count != 1)}{shown}:", "", *_log(attempts), ""]
+    shown = attempts[-ROWS:]
+    first = _unbroken(shown)
+    kept = f" (the first {first} and the last {len(shown) - first} are kept)" if count > len(shown) else ""
+    return [f"{count} attempt{'s' * (count != 1)}{kept}:", "", *_log(shown), ""]
+
+
+def _unbroken(attempts: Sequence[Attempt]) -> int:
+    """How many from the beginning follow one another."""
+    return next((i for i, one in enumerate(attempts) if one.number != attempts[0].number + i), 0)
 
 
 def _log(attempts: Sequence[Attempt]) -> list[str]:
@@ -178,6 +220,7 @@ def _commands(case_id: str, dead_letter_id: str) -> list[str]:
             f"holdfast dead-letters redrive {_quote(dead_letter_id)}",
             f"""{update} --name {names.REDRIVE} --input '{{"by": "you", "reason": "mended"}}'""",
             f"""{update} --name {names.ACKNOWLEDGE} --input '{{"by": "you", "note": "looking"}}'""",
+            f"""{update} --name {names.SNOOZE} --input '{{"by": "you", "for": "2h"}}'""",
             f"""{update} --name {names.DISCARD} --input '{{"by": "you", "reason": "not needed"}}'""",
         ),
     ]

@@ -134,6 +134,37 @@ def redrive_failed(error: FailureError) -> tuple[str, str]:
     return child_failed(error)
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The record of its own that a failed redrive left behind: where it lies, what was tried."""
+
+    dead_letter: str | None = None
+    stream: str | None = None
+    sequence: int | None = None
+    attempts: tuple[Attempt, ...] = ()
+    attempt_count: int = 0
+
+    def fields(self) -> dict[str, Any]:
+        """As the fields of a RedriveLine."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def redrive_left(error: FailureError) -> Left:
+    """Read what a redriven delivery says of its own dead letter."""
+    cause = error.cause if isinstance(error, ChildWorkflowError) else error
+    details: Any = cause.details[0] if isinstance(cause, ApplicationError) and cause.details else None
+    if not isinstance(details, dict):
+        return Left()
+    stream, sequence, count = details.get("stream"), details.get("sequence"), details.get("attempt_count")
+    return Left(
+        dead_letter=str(details["dead_letter"]) if details.get("dead_letter") else None,
+        stream=stream if isinstance(stream, str) else None,
+        sequence=sequence if isinstance(sequence, int) else None,
+        attempts=read_log((details.get("attempts") or (),)),
+        attempt_count=count if isinstance(count, int) else 0,
+    )
+
+
 def unforeseen(error: BaseException) -> GaveUp:
     """Read what no step foresaw: a defect of ours, which ends as a dead letter like everything else."""
     return GaveUp(ErrorCode.DEFECT, bounded(f"{type(error).__name__}: {error}"))

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pydantic import ValidationError
 from temporalio.common import RetryPolicy as TemporalRetryPolicy
 
+from holdfast.contracts.notifications import NOTIFY_ATTEMPTS
 from holdfast.domain.actions import Action, HttpAction
 from holdfast.domain.retry import RetryPolicy
 
@@ -32,6 +33,10 @@ NATS_TIMEOUT = timedelta(seconds=5)
 LOG_TIMEOUT = timedelta(seconds=2)
 SMALL_CALL = timedelta(seconds=10)  # one publish, one describe: what takes longer is hung
 
+# patches: what running cases of an earlier version do not do
+CASES_REPORT = "cases-report"
+CASES_GO_ON = "cases-go-on"
+
 FOR_EVER = TemporalRetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30)
 )
@@ -43,7 +48,23 @@ INSPECT_FIRST = timedelta(seconds=5)  # a child that is picked up at once is nev
 INSPECT_AT_MOST_EVERY = timedelta(minutes=1)
 NOT_RUNNABLE_AFTER = 5  # failed attempts at a child's first workflow task; a deployment in progress mends itself sooner
 
+NOTIFY_ATTEMPT = timedelta(seconds=20)  # above every notifier's own timeout, so that the reason is ours
+NOTIFY_GIVE_UP = timedelta(minutes=15)  # also where the other side asks for longer waits; the next tier goes on then
+NOTIFY = TemporalRetryPolicy(
+    initial_interval=timedelta(seconds=2),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(minutes=1),
+    maximum_attempts=NOTIFY_ATTEMPTS,
+)
+
 REDRIVE_ANSWER = timedelta(seconds=8)  # how long an Update waits for its redrive to be started; a CLI waits longer
+LONGEST_SNOOZE = timedelta(days=366)
+LONG_HISTORY = 2_000  # events; the server warns at 10,000 and ends a run at 51,200
+REPORT_FOR = timedelta(hours=1)  # an escalation that cannot be told for so long is given up; the case lives on
+LOOK_FIRST = timedelta(minutes=1)  # between looks at a trigger that delivers, or whose cases just failed
+LOOK_LAST = timedelta(minutes=5)  # between looks at one that stays silent
+LONGEST_LOOK = timedelta(hours=1)  # a look that releases thousands of cases at its rate
+LOOK_HEARTBEAT = timedelta(seconds=30)
 REDRIVE_NUMBERS = 50  # ids to step over where an earlier case of the same dead letter already used them
 TASK_TIMEOUT = timedelta(seconds=30)  # of a delivery's workflow task: three times the longest local attempt
 
@@ -54,6 +75,10 @@ LOOK_AT_CASE = timedelta(seconds=15)
 CASE_APPEARS_WITHIN = timedelta(minutes=10)  # a head that failed without a dead letter stops its key no longer
 LONG_HISTORY = 2_000  # events
 MAX_WAITING = 5_000  # deliveries of one key; the input of a run may be 2 MiB
+WATCH_EVERY = timedelta(seconds=30)
+WATCH_SOON = timedelta(seconds=5)  # something is suspected, or not all of it was read
+WATCH_CALL = timedelta(minutes=2)  # one look at every schedule, a few milliseconds each
+WATCH_ROUNDS = 200  # looks per run; each is five events of history
 
 
 def attempt_timeout(action: Action) -> timedelta:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from holdfast import ids
-from holdfast.contracts.dead_letter import DeadLetterRecord
+from holdfast.contracts.dead_letter import DeadLetterRecord, trace_id
 from holdfast.contracts.delivery import DeliveryInput
 from holdfast.contracts.scheduled import PublishTickInput, tick_event_id
 from holdfast.domain.deadletters import Stage
@@ -12,7 +12,7 @@ from holdfast.errors import ErrorCode, bounded
 from workflows.inputs import Unreadable
 from workflows.outcomes import GaveUp
 
-MAX_RECORD = 1_900_000  # characters as JSON; a message on the bus and a payload in Temporal end at 2 MiB
+MAX_RECORD = 1_900_000  # bytes as JSON; a message on the bus and a payload in Temporal end at 2 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,15 @@ def of_delivery(given: DeliveryInput, outcome: GaveUp, facts: RunFacts) -> DeadL
         spec=given.spec,
         attempts=outcome.attempts,
         attempt_count=outcome.count,
+        attempts_omitted=max(0, outcome.count - len(outcome.attempts)) if outcome.attempts else 0,
+        trigger_hash=given.spec.trigger_hash,
+        policy=given.spec.dead_letter,
+        key=given.spec.key or "",
         workflow_id=facts.workflow_id,
         run_id=facts.run_id,
         sequence=given.sequence,
         traceparent=event.traceparent,
+        trace_id=trace_id(event.traceparent),
         redrive=given.redrive,
     )
 
@@ -87,6 +92,6 @@ def fitting(record: DeadLetterRecord) -> DeadLetterRecord:
     """
     for dropped in ({}, {"spec": None}, {"spec": None, "raw_base64": None, "tick": None}):
         smaller = record.model_copy(update=dropped)
-        if len(smaller.model_dump_json(exclude_none=True)) <= MAX_RECORD:
+        if len(smaller.model_dump_json(exclude_none=True).encode("utf-8", "surrogatepass")) <= MAX_RECORD:
             return smaller
-    return record.model_copy(update={"spec": None, "raw_base64": None, "tick": None, "envelope": None})
+    return record.without_bulk()

@@ -1,9 +1,21 @@
 """Every workflow that a Holdfast worker runs; the worker and the replayer take this list."""
 
+from workflows.case_watch import CaseWatch
 from workflows.dead_letter import DeadLetter
 from workflows.delivery import EventDelivery
+from workflows.escalation import Escalation
 from workflows.key_queue import KeyQueue
+from workflows.schedule_watch import ScheduleWatch
 from workflows.scheduled import ScheduledEvent
 from workflows.unknown import UnknownType
 
-WORKFLOWS: list[type] = [EventDelivery, DeadLetter, ScheduledEvent, KeyQueue, UnknownType]
+WORKFLOWS: list[type] = [
+    EventDelivery,
+    DeadLetter,
+    ScheduledEvent,
+    KeyQueue,
+    CaseWatch,
+    ScheduleWatch,
+    Escalation,
+    UnknownType,
+]

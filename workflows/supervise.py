@@ -10,7 +10,7 @@ from holdfast.contracts.attempts import failed
 from holdfast.contracts.delivery import AdmitInput, CountRunInput, DeliveryInput, DeliveryResult, InspectChildResult
 from holdfast.domain.actions import WorkflowAction
 from holdfast.errors import ErrorCode
-from workflows import calls, narrate, policies
+from workflows import calls, calls_queues, narrate, policies
 from workflows.escalate import facts
 from workflows.outcomes import GaveUp, Outcome, child_failed, is_cancellation
 
@@ -32,7 +32,7 @@ async def supervise(given: DeliveryInput, action: WorkflowAction, *, delivery: s
         outcome = await _supervise(given, action, delivery, renewing=admitted)
         failed = isinstance(outcome, GaveUp)
     finally:
-        await calls.leave(admitted.model_copy(update={"failed": failed}))
+        await calls_queues.leave(admitted.model_copy(update={"failed": failed}))
     return outcome
 
 
@@ -62,9 +62,9 @@ async def _supervise(
 async def _renew(child: calls.Child, admitted: AdmitInput) -> None:
     """Say again and again that the run goes on, where it holds a place."""
     renewal = admitted.model_copy(update={"renewal": True})
-    every = (await calls.admit(renewal)).renew_every
+    every = (await calls_queues.admit(renewal)).renew_every
     while every is not None and not await calls.until(child.done, within=every):
-        every = (await calls.admit(renewal)).renew_every
+        every = (await calls_queues.admit(renewal)).renew_every
 
 
 async def _watch(given: DeliveryInput, action: WorkflowAction, child: calls.Child, child_id: str) -> str | None:

@@ -20,7 +20,7 @@ until known=$(temporal operator search-attribute list --namespace "$TEMPORAL_NAM
   [ "$attempt" -lt 60 ] || { echo "namespace $TEMPORAL_NAMESPACE does not answer" >&2; exit 1; }
   sleep 2
 done
-for name in HoldfastSource HoldfastEventId HoldfastEventType HoldfastTrigger HoldfastState HoldfastError HoldfastKey; do
+for name in HoldfastSource HoldfastEventId HoldfastEventType HoldfastTrigger HoldfastState HoldfastError HoldfastAssignee HoldfastKey; do
   echo "$known" | grep -qw "$name" ||
     temporal operator search-attribute create --namespace "$TEMPORAL_NAMESPACE" --name "$name" --type Keyword
 done

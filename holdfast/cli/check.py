@@ -60,6 +60,9 @@ def unreadable_secrets(config: HoldfastConfig, secrets: Secrets) -> Iterator[str
         for reference in headers.values():
             if is_reference(reference):
                 yield from _unreadable(f"triggers.{name}", reference, secrets)
+    for name, notifier in config.notifiers.items():
+        for reference in notifier.references:
+            yield from _unreadable(f"notifiers.{name}", reference, secrets)
 
 
 def weak_sources(config: HoldfastConfig) -> Iterator[str]:
@@ -98,5 +101,7 @@ def _summary(config: HoldfastConfig) -> str:
             ("source", config.sources),
             ("trigger", config.triggers),
             ("schedule", config.schedules),
+            ("escalation", config.escalations),
+            ("notifier", config.notifiers),
         )
     )

@@ -1,45 +1,44 @@
-"""`holdfast dead-letters`: what failed for good, and what is done about it. Flow: visibility → **case** → Update."""
+"""`holdfast dead-letters`: what failed for good, listed and shown. The moves are in `case_moves`.
+
+Flow: visibility → **list** → **show** → move.
+"""
 
 import asyncio
-import getpass
-import platform
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Annotated, Any, TypeVar
+import contextlib
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from temporalio.client import Client
 
-from holdfast.cli.case_page import case_page
-from holdfast.cli.clients import open_temporal, workflow_link
+from holdfast.bus.retention import backlog_of
+from holdfast.bus.streams import ESCALATOR
+from holdfast.cli import case_moves
+from holdfast.cli.case_moves import IdArgument, on_case, with_client
+from holdfast.cli.clients import open_bus
 from holdfast.cli.options import ConfigOption, DataDirOption, JsonOption
-from holdfast.cli.output import console, show_json
-from holdfast.clock import rfc3339
-from holdfast.contracts.dead_letter import AcknowledgeInput, CaseView, DiscardInput, RedriveInput
-from holdfast.domain.deadletters import CaseState, Move, next_state
-from holdfast.errors import ErrorCode, RejectedInput, Unavailable
+from holdfast.cli.output import console, json_line, show_json
+from holdfast.domain.deadletters import CLOSED, CaseState
+from holdfast.domain.quantities import parse_duration
+from holdfast.errors import ErrorCode, HoldfastError, RejectedInput
 from holdfast.settings.process import ProcessSettings
 from holdfast.settings.runtime import load_settings
-from holdfast.temporal import cases
-from holdfast.temporal.cases import CaseFilter, CaseSummary
-
-T = TypeVar("T")
-
-POLL = 0.3  # seconds between looks at a redrive
+from holdfast.temporal import case_list, cases
+from holdfast.temporal.case_list import CaseFilter, CaseSummary, Cursor, Where
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
-IdArgument = Annotated[
-    str,
-    typer.Argument(metavar="ID", help="Id of the dead letter, or its case's workflow id.", show_default=False),
-]
-ByOption = Annotated[
-    str | None, typer.Option("--by", metavar="WHO", help="Who does it, for the record. Default: you@this-host.")
-]
-WaitOption = Annotated[
-    float, typer.Option("--wait", metavar="SECONDS", min=0, max=3_600, help="Wait this long for the redrive's end.")
-]
+for command in (
+    case_moves.acknowledge,
+    case_moves.assign,
+    case_moves.snooze,
+    case_moves.comment,
+    case_moves.redrive,
+    case_moves.discard,
+):
+    app.command()(command)
 
 
 @app.callback()
@@ -59,26 +58,63 @@ def list_cases(  # noqa: PLR0913, PLR0917 - one parameter per option
     source: Annotated[str | None, typer.Option("--source", metavar="NAME", help="Only of this source.")] = None,
     trigger: Annotated[str | None, typer.Option("--trigger", metavar="NAME", help="Only of this trigger.")] = None,
     error: Annotated[
-        str | None, typer.Option("--error", metavar="CODE", help="Only with this code, like target.refused.")
+        str | None, typer.Option("--error", "--code", metavar="CODE", help="Only with this code, like target.refused.")
+    ] = None,
+    assignee: Annotated[
+        str | None, typer.Option("--assignee", metavar="WHO", help="Only what this person has.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="Only opened since: 2h, 7d, or a time like 2026-11-20T08:00:00Z."),
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            "--where",
+            metavar="CEL",
+            help="Only those for which this holds: case.id, .state, .source, .event_id, .event_type, .trigger, .error,"
+            """ .assignee, .opened_at. Example: 'case.error.startsWith("target.") && case.assignee == ""'.""",
+        ),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Also those that are resolved, discarded, expired.")
     ] = False,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="At most this many.")] = 100,
+    count: Annotated[bool, typer.Option("--count", help="Only count them, by state.")] = False,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1_000_000, help="At most this many.")] = 100,
+    after: Annotated[
+        str | None, typer.Option("--after", metavar="CURSOR", help="Go on where an earlier list ended.")
+    ] = None,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List dead letters, the newest first: the open ones, or with --all every one that Temporal still knows."""
     wanted = CaseFilter(
-        only_open=not everything and state is None, source=source, trigger=trigger, error=error, state=state
+        only_open=not everything and (state is None or state not in CLOSED),
+        source=source,
+        trigger=trigger,
+        error=error,
+        state=state,
+        assignee=assignee,
+        since=None if since is None else _moment(since),
     )
-    found = _with_client(load_settings(None, data_dir), lambda client: cases.list_cases(client, wanted, limit=limit))
-    if as_json:
-        show_json([_plain(case) for case in found])
-    elif not found:
+    settings, only = load_settings(None, data_dir), None if where is None else Where(where)
+    start = None if after is None else Cursor.decode(after)
+    if count:
+        _count(settings, wanted, only, as_json=as_json)
+        return
+
+    async def run(client: Client) -> tuple[int, Cursor | None]:
+        return await _print_cases(client, wanted, (only, start, limit), as_json=as_json)
+
+    shown, rest = with_client(settings, run)
+    err = console(stderr=True)
+    if shown == 0 and not as_json:
         console().print("No dead letters." if everything else "No dead letters that wait for somebody.")
-    else:
-        _print_list(found)
+    elif not as_json:
+        err.print(f"{shown} shown. Why, and what can be done: holdfast dead-letters show ID")
+    if rest is not None:
+        err.print(f"There may be more: --limit N, or go on with --after {rest.encode()}")
+    _say_what_waits(settings)
 
 
 @app.command()
@@ -86,154 +122,97 @@ def show(
     dead_letter: IdArgument, config: ConfigOption = None, data_dir: DataDirOption = None, as_json: JsonOption = False
 ) -> None:
     """Show one dead letter: the event, every attempt, why it failed, who did what, and what can be done."""
-    _on_case(load_settings(config, data_dir), lambda client: cases.show_case(client, dead_letter), as_json=as_json)
+    on_case(load_settings(config, data_dir), lambda client: cases.show_case(client, dead_letter), as_json=as_json)
 
 
-@app.command()
-def redrive(  # noqa: PLR0913, PLR0917 - one parameter per option
-    dead_letter: IdArgument,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="What was mended, for the record.")] = "",
-    body: Annotated[
-        Path | None, typer.Option("--body", metavar="FILE", help="Deliver this body instead; the original is kept.")
-    ] = None,
-    by: ByOption = None,
-    wait: WaitOption = 0.0,
-    data_dir: DataDirOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Deliver it again, with the trigger as it is configured now.
-
-    The receiver sees a new Idempotency-Key. If it fails again the case opens again. With --wait the command ends when
-    the redrive has: exit code 0 when it was delivered, 1 when it was not (yet).
-    """
-    given = RedriveInput(by=by or _me(), reason=reason, body=_read(body))
-    settings = load_settings(None, data_dir)
-
-    async def act(client: Client) -> CaseView:
-        view = await _move(client, dead_letter, Move.REDRIVE, cases.redrive(client, dead_letter, given))
-        return await _settled(client, dead_letter, view, wait) if wait else view
-
-    view = _on_case(settings, act, as_json=as_json)
-    if wait and view.state is not CaseState.RESOLVED:
-        raise typer.Exit(1)
-
-
-@app.command()
-def acknowledge(
-    dead_letter: IdArgument,
-    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What you know already.")] = "",
-    by: ByOption = None,
-    data_dir: DataDirOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Say that you look after it, so that nobody else need."""
-    given = AcknowledgeInput(by=by or _me(), note=note)
-    _on_case(
-        load_settings(None, data_dir),
-        lambda client: _move(client, dead_letter, Move.ACKNOWLEDGE, cases.acknowledge(client, dead_letter, given)),
-        as_json=as_json,
-    )
-
-
-@app.command()
-def discard(
-    dead_letter: IdArgument,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it need not be delivered.")],
-    by: ByOption = None,
-    data_dir: DataDirOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Give it up for good, with the reason. The record stays in the stream DEAD_LETTERS."""
-    if not reason.strip():
-        raise RejectedInput(ErrorCode.INPUT_INVALID, "--reason: say why it need not be delivered")
-    given = DiscardInput(by=by or _me(), reason=reason)
-    _on_case(
-        load_settings(None, data_dir),
-        lambda client: _move(client, dead_letter, Move.DISCARD, cases.discard(client, dead_letter, given)),
-        as_json=as_json,
-    )
-
-
-def _with_client(settings: ProcessSettings, act: Callable[[Client], Awaitable[T]]) -> T:
-    async def run() -> T:
-        return await act(await open_temporal(settings))
-
-    return asyncio.run(run())
-
-
-def _on_case(settings: ProcessSettings, act: Callable[[Client], Awaitable[CaseView]], *, as_json: bool) -> CaseView:
-    async def run(client: Client) -> tuple[CaseView, str]:
-        return await act(client), client.namespace
-
-    view, namespace = _with_client(settings, run)
+async def _print_cases(
+    client: Client, wanted: CaseFilter, which: tuple[Where | None, Cursor | None, int], *, as_json: bool
+) -> tuple[int, Cursor | None]:
+    """Print each as it comes; return how many, and where to go on if the limit ended it."""
+    where, start, limit = which
+    shown, out, place = 0, console(), None
+    found = case_list.each_case(client, wanted, where=where, start=start)
+    async with contextlib.aclosing(found):  # type: ignore[type-var]
+        async for summary, behind in found:
+            if as_json:
+                sys.stdout.write(("[\n" if shown == 0 else ",\n") + json_line(summary.plain()))
+            else:
+                _print_line(out, summary)
+            shown += 1
+            if shown == limit:
+                place = behind
+                break
     if as_json:
-        show_json(view)
-    else:
-        console().print(escape(case_page(view, workflow_link(settings, namespace, view.id))))
-    return view
+        sys.stdout.write("[]\n" if shown == 0 else "\n]\n")
+    return shown, place
 
 
-async def _move(client: Client, dead_letter: str, move: Move, moving: Awaitable[CaseView]) -> CaseView:
-    """Move a case; one that is closed takes no Update any more, and says so instead of not being there."""
-    try:
-        return await moving
-    except RejectedInput as error:
-        if error.code is not ErrorCode.NOT_FOUND:
-            raise
-        view = await cases.show_case(client, dead_letter)
-        next_state(view.state, move)  # raises what a person can understand
-        raise
+def _print_line(out: Any, case: CaseSummary) -> None:
+    opened = case.opened_at.strftime("%Y-%m-%d %H:%M:%SZ")
+    what = " ".join(part for part in (case.source, case.event_type) if part)
+    who = f"  → {case.assignee}" if case.assignee else ""
+    out.print(escape(f"{opened}  {case.state:<12}  {case.error:<20}  {what}{who}".rstrip()))
+    out.print(escape(f"  {case.dead_letter_id}"))  # a line of its own: it is copied into the next command
 
 
-async def _settled(client: Client, dead_letter: str, view: CaseView, seconds: float) -> CaseView:
-    """Follow a redrive until the case has moved on, at most `seconds`; the last view of it."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    while view.state is CaseState.REDRIVING and asyncio.get_running_loop().time() < deadline:
-        await asyncio.sleep(POLL)
-        try:
-            view = await cases.show_case(client, dead_letter)
-        except Unavailable:
-            continue  # a worker that restarts answers again
-    return view
+def _count(settings: ProcessSettings, wanted: CaseFilter, where: Where | None, *, as_json: bool) -> None:
+    """Count by state; with --where by looking at each, else by Temporal."""
 
+    async def run(client: Client) -> dict[str, int]:
+        if where is None:
+            return {str(state): n for state, n in (await case_list.count_states(client, wanted)).items() if n}
+        counted: dict[str, int] = {}
+        async for summary, _ in case_list.each_case(client, wanted, where=where):
+            counted[summary.state] = counted.get(summary.state, 0) + 1
+        return counted
 
-def _print_list(found: list[CaseSummary]) -> None:
+    counted = with_client(settings, run)
+    waiting = _backlog(settings)
+    if as_json:
+        show_json({"count": sum(counted.values()), "by_state": counted, "without_case": waiting})
+        return
     out = console()
-    for case in found:
-        opened = case.opened_at.strftime("%Y-%m-%d %H:%M:%SZ")
-        what = " ".join(part for part in (case.source, case.event_type) if part)
-        out.print(escape(f"{opened}  {case.state:<12}  {case.error:<20}  {what}".rstrip()))
-        out.print(escape(f"  {case.dead_letter_id}"))  # a line of its own: it is copied into the next command
-    console(stderr=True).print(f"{len(found)} shown. Why, and what can be done: holdfast dead-letters show ID")
+    out.print(f"{sum(counted.values())} dead letters")
+    for name, number in sorted(counted.items()):
+        out.print(f"  {name:<12} {number}")
+    _say_what_waits(settings, waiting)
 
 
-def _plain(case: CaseSummary) -> dict[str, Any]:
-    return {
-        "id": case.dead_letter_id,
-        "workflow_id": case.workflow_id,
-        "state": case.state,
-        "source": case.source,
-        "event_id": case.event_id,
-        "event_type": case.event_type,
-        "trigger": case.trigger,
-        "error": case.error,
-        "opened_at": rfc3339(case.opened_at),
-        "closed_at": rfc3339(case.closed_at) if case.closed_at else None,
-    }
+def _backlog(settings: ProcessSettings) -> int | None:
+    """How many records have no case yet; None where the bus cannot be asked."""
 
+    async def run() -> int:
+        async with open_bus(settings) as bus:
+            backlog = await backlog_of(bus, ESCALATOR)
+        return backlog.pending + backlog.ack_pending
 
-def _me() -> str:
     try:
-        user = getpass.getuser()
-    except (OSError, KeyError):
-        user = "unknown"
-    return f"{user}@{platform.node() or 'unknown'}"
-
-
-def _read(body: Path | None) -> str | None:
-    if body is None:
+        return asyncio.run(run())
+    except HoldfastError:
         return None
+
+
+def _say_what_waits(settings: ProcessSettings, waiting: int | None = -1) -> None:
+    """Say on standard error what the list cannot hold: records whose case is not started yet."""
+    waiting = _backlog(settings) if waiting == -1 else waiting
+    err = console(stderr=True)
+    if waiting is None:
+        err.print("NATS does not answer: records whose case is not started yet are not counted.")
+    elif waiting:
+        err.print(f"{waiting} more lie in the stream DEAD_LETTERS and get their case when a worker reads them.")
+
+
+def _moment(text: str) -> datetime:
+    """Read `2h` ago, or a time; one without a zone is UTC."""
     try:
-        return body.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RejectedInput(ErrorCode.INPUT_INVALID, f"--body {body}: {error}") from error
+        ago: timedelta = parse_duration(text)
+        return datetime.now(UTC) - ago
+    except (ValueError, OverflowError):
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise RejectedInput(
+            ErrorCode.INPUT_INVALID, f"--since {text}: neither a duration like 2h nor a time like 2026-11-20T08:00:00Z"
+        ) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -32,6 +32,8 @@ COMMANDS = {
     "dead-letters": "holdfast.cli.dead_letters",
     "rejected": "holdfast.cli.rejected",
     "tokens": "holdfast.cli.tokens",
+    "escalations": "holdfast.cli.escalations",
+    "notifiers": "holdfast.cli.notifiers",
     "schedules": "holdfast.cli.schedules",
     "demo": "holdfast.cli.demo",
     "version": "holdfast.cli.version",

@@ -28,6 +28,11 @@ def show_json(value: Any) -> None:
     sys.stdout.write(json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
 
 
+def json_line(value: Any) -> str:
+    """One element of a long JSON list, on a line of its own."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 def show_error(error: HoldfastError) -> None:
     """Print an expected error: what is wrong and what to do, with its stable code; no traceback."""
     err = console(stderr=True)

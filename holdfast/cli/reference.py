@@ -61,11 +61,26 @@ def render_reference() -> str:
 def render_schema() -> str:
     """Return docs/holdfast.schema.json, for editors."""
     schema = HoldfastConfig.model_json_schema(mode="validation")
-    for model, name in (("TriggerConfig", "on"), ("ScheduleConfig", "cron")):
+    for model, name in (
+        ("TriggerConfig", "on"),
+        ("ScheduleConfig", "cron"),
+        ("TierConfig", "notify"),
+        ("EmailNotifier", "to"),
+    ):
         # one text stands for a list of one; the model reads it so before it validates, and the schema cannot know
         properties = schema["$defs"][model]["properties"]
         many = {key: properties[name].pop(key) for key in ("type", "items", "minItems") if key in properties[name]}
         properties[name]["anyOf"] = [{"type": "string"}, many]
+    tiers = schema["$defs"]["EscalationConfig"]["properties"]
+    tiers["quiet"]["anyOf"] = [
+        tiers["quiet"]["items"],
+        {"type": tiers["quiet"].pop("type"), "items": tiers["quiet"].pop("items")},
+    ]
+    notifier = schema["properties"]["notifiers"]["additionalProperties"]
+    schema["properties"]["notifiers"]["additionalProperties"] = {"anyOf": [{"const": "log"}, notifier]}
+    named = schema["properties"]["escalations"]["additionalProperties"]
+    short = {"type": "array", "items": tiers["tiers"]["items"], "minItems": 1}
+    schema["properties"]["escalations"]["additionalProperties"] = {"anyOf": [short, named]}
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "holdfast.yaml"}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
@@ -95,8 +110,8 @@ def _table(model: type[BaseModel], path: str) -> Iterator[str]:
     yield "|---|---|---|---|"
     for name, field in model.model_fields.items():
         inner, keyed = _model_in(field.annotation)
-        key = field.alias or name
-        place = f"{path}.{name}".lstrip(".") + (".NAME" if keyed else "")
+        key = field.alias or name  # `from` is no name in Python
+        place = f"{path}.{key}".lstrip(".") + (".NAME" if keyed else "")
         kind = f"[{'named entries' if keyed else 'section'}](#{_anchor(place)})" if inner else _kind(field)
         yield f"| `{key}` | {kind} | {_default(field, section=inner is not None)} | {_cell(field.description or '')} |"
     yield ""

@@ -7,6 +7,10 @@ EVENT_DELIVERY = "EventDelivery"
 DEAD_LETTER = "DeadLetter"
 SCHEDULED_EVENT = "ScheduledEvent"
 KEY_QUEUE = "KeyQueue"
+ESCALATION = "Escalation"
+CASE_WATCH = "CaseWatch"
+SCHEDULE_WATCH = "ScheduleWatch"
+SCHEDULE_WATCH_ID = "holdfast/schedule-watch"
 
 # activities
 DELIVER = "deliver"
@@ -33,22 +37,48 @@ SKIP = "skip"  # to a queue, by a person: let what follows go on
 
 # query of a delivery
 PROGRESS = "progress"
+REPORT_CASE = "report_case"
+NOTIFY = "notify"
+WATCH_TRIGGER = "watch_trigger"
+LOOK_AT_TRIGGER = "look_at_trigger"
+WATCH_SCHEDULES = "watch_schedules"
 
-# updates and queries of a case
+# updates and signals of a case (each is both), and its query
 ACKNOWLEDGE = "acknowledge"
+ASSIGN = "assign"
+SNOOZE = "snooze"
+COMMENT = "comment"
 REDRIVE = "redrive"
 DISCARD = "discard"
+RECOVERED = "recovered"  # signal: the watch of a trigger has seen that its target answers again
+SUPERSEDED = "superseded"  # signal: the watch of a trigger has seen a newer delivery of the same key
 CASE = "case"
 
-# search attributes, all Keyword: SQL visibility has ten Keyword slots per namespace, these take seven
+# signal and query of an escalation; it also takes `acknowledge`, as Update and as signal
+REPORT = "report"
+SHOW_ESCALATION = "escalation"
+
+# search attributes, all Keyword: SQL visibility has ten Keyword slots per namespace, these take eight
 SA_SOURCE = "HoldfastSource"
 SA_EVENT_ID = "HoldfastEventId"
 SA_EVENT_TYPE = "HoldfastEventType"
 SA_TRIGGER = "HoldfastTrigger"
 SA_STATE = "HoldfastState"  # deliveries: retrying, dead-lettered; cases: see domain/deadletters.py CaseState
 SA_ERROR = "HoldfastError"  # the code that made the dead letter
-SA_KEY = "HoldfastKey"  # the trigger's `key` for the event, of deliveries that stand in a queue and of the queue
-SEARCH_ATTRIBUTES = (SA_SOURCE, SA_EVENT_ID, SA_EVENT_TYPE, SA_TRIGGER, SA_STATE, SA_ERROR, SA_KEY)
+SA_ASSIGNEE = "HoldfastAssignee"  # cases: who has it
+# of what the event is: the trigger's `key`, of deliveries that stand in a queue and of the queue; and of deliveries and
+# cases of a trigger that tells newer from older
+SA_KEY = "HoldfastKey"
+SEARCH_ATTRIBUTES = (
+    SA_SOURCE,
+    SA_EVENT_ID,
+    SA_EVENT_TYPE,
+    SA_TRIGGER,
+    SA_STATE,
+    SA_ERROR,
+    SA_ASSIGNEE,
+    SA_KEY,
+)
 
 STATE_RETRYING = "retrying"
 STATE_DEAD_LETTERED = "dead-lettered"
@@ -59,4 +89,6 @@ STATE_DELIVERED = "delivered"  # set only where it was retrying before: the firs
 
 # memo of the schedules that Holdfast owns
 MEMO_OWNER = "holdfast"
-MEMO_HASH = "holdfast-hash"
+# memo of their action, which, unlike the schedule's own, can be changed
+MEMO_MAX_RUNS = "holdfast-max-runs"  # the number that the remaining runs were counted from
+MEMO_COUNTED_SINCE = "holdfast-counted-since"  # stop_when counts ticks after this time

@@ -10,16 +10,22 @@ _BASIC = "%Y%m%dT%H%M%SZ"
 
 
 class ScheduledInput(BaseModel):
-    """Input of `ScheduledEvent`, as `holdfast schedules apply` writes it and as a person may write it by hand."""
+    """Input of `ScheduledEvent`, as `holdfast schedules apply` writes it and as a person may write it by hand.
+
+    Everything may be left out: `schedule` is then the id of the Temporal Schedule.
+    """
 
     model_config = _FROZEN
 
     version: Literal[1] = 1
-    schedule: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")  # becomes event.source
+    schedule: str = Field(default="", max_length=256)  # becomes event.source
     type: str = Field(default="schedule.ticked", min_length=1, max_length=256)
     subject: str | None = None
     data: Any = None  # literal JSON
     data_expression: str | None = None  # CEL over `tick`; wins over `data`
+    timezone: str = "UTC"  # of tick.local_time, tick.date and tick.weekday
+    when: str | None = None  # CEL over `tick`; false publishes nothing
+    stop_when: str | None = None  # CEL over `ticks`; true pauses the schedule
 
 
 class PublishTickInput(BaseModel):
@@ -30,17 +36,20 @@ class PublishTickInput(BaseModel):
     tick: ScheduledInput
     nominal: AwareDatetime
     workflow_id: str
+    schedule_id: str = ""  # of the Temporal Schedule; none for a run that somebody started by itself
 
 
 class ScheduledResult(BaseModel):
-    """Where the tick's event lies."""
+    """Where the tick's event lies; or, with `published` false, why none was published."""
 
     model_config = _FROZEN
 
     source: str
     event_id: str
-    sequence: int
-    duplicate: bool
+    sequence: int = 0
+    duplicate: bool = False
+    published: bool = True
+    reason: str = ""
 
 
 def tick_event_id(nominal: datetime) -> str:

@@ -121,3 +121,4 @@ class DeliverySpec(BaseModel):
     retry: RetryPolicy = RetryPolicy()
     dead_letter: DeadLetterConfig = DeadLetterConfig()
     pressure: Pressure | None = None  # None: nothing holds it back
+    key: str | None = None  # of what the event is, where newer ones supersede it; search attribute HoldfastKey

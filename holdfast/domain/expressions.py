@@ -153,7 +153,10 @@ EVENT = Language("event")
 """What triggers and sources are written in."""
 
 TICK = Language("tick")
-"""What the payload of a schedule is written in."""
+"""What the payload and the `when` of a schedule are written in."""
+
+TICKS = Language("ticks")
+"""What the `stop_when` of a schedule is written in."""
 
 
 def to_cel(value: Any) -> Any:

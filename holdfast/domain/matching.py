@@ -18,8 +18,9 @@ from holdfast.domain.large_bodies import data_of
 from holdfast.domain.mapping import CompiledRun, MappingError
 from holdfast.domain.needs import needs
 from holdfast.domain.patterns import compile_pattern, data_paths
+from holdfast.domain.pressure import Pressure
 from holdfast.domain.resolve_pressure import CompiledPressure
-from holdfast.domain.triggers import TriggerConfig
+from holdfast.domain.triggers import DeadLetterConfig, TriggerConfig
 from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput, bounded
 from holdfast.ids import sha256_hex
 
@@ -49,6 +50,7 @@ class Undecidable:
     trigger_hash: str
     code: ErrorCode
     reason: str
+    dead_letter: DeadLetterConfig
     stage: Stage = Stage.FILTER
 
 
@@ -124,6 +126,8 @@ class CompiledTrigger:
 
     def map(self, seen: Seen) -> Matched | Undecidable:
         """Resolve the action for one bound event, without asking the filter."""
+        if self._run.needs and seen.trouble is not None:
+            return self._undecidable(seen.trouble.code, seen.trouble.message)
         try:
             action = self._run.action(seen.bound, seen.plain)
             pressure = self._pressure.resolve(seen.bound, seen.envelope) if self._pressure is not None else None
@@ -137,11 +141,19 @@ class CompiledTrigger:
                 retry=self.config.retry,
                 dead_letter=self.config.dead_letter,
                 pressure=pressure,
+                key=self._key(seen.envelope, pressure),
             )
         )
 
+    def _key(self, envelope: Envelope, pressure: Pressure | None) -> str | None:
+        """Of what the event is, where a newer one supersedes it."""
+        if not self.config.dead_letter.resolve_on_newer:
+            return None
+        ordered = pressure.key if pressure is not None and self.config.key is not None else None
+        return ordered or envelope.subject
+
     def _undecidable(self, code: ErrorCode, reason: str) -> Undecidable:
-        return Undecidable(self.name, self.hash, code, reason)
+        return Undecidable(self.name, self.hash, code, reason, self.config.dead_letter)
 
 
 class CompiledTriggers:

@@ -13,10 +13,12 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from holdfast.domain.access import ApiConfig
-from holdfast.domain.expressions import EVENT, TICK
+from holdfast.domain.escalations import EscalationConfig
+from holdfast.domain.expressions import EVENT, TICK, TICKS
 from holdfast.domain.intake import GatewayConfig
 from holdfast.domain.mapping import compile_one, mappings
 from holdfast.domain.matching import CompiledTriggers
+from holdfast.domain.notifiers import NotifierConfig
 from holdfast.domain.pressure import TargetConfig
 from holdfast.domain.schedules import ScheduleConfig
 from holdfast.domain.sources import SourceConfig
@@ -40,9 +42,26 @@ class HoldfastConfig(BaseModel):
     targets: dict[str, TargetConfig] = Field(
         default_factory=dict, description="Limits of what deliveries go to, by name, for all triggers together."
     )
+    escalations: dict[str, EscalationConfig] = Field(
+        default_factory=dict,
+        description="Who is told of failures, by name. A list of tiers, or a mapping with `tiers` and more. The"
+        " one named `default` takes what names none.",
+    )
+    notifiers: dict[str, NotifierConfig] = Field(default_factory=dict, description="How people are told, by name.")
     gateway: GatewayConfig = Field(default=GatewayConfig(), description="How webhooks are taken in.")
     bus: BusConfig = Field(default=BusConfig(), description="NATS JetStream.")
     api: ApiConfig = Field(default=ApiConfig(), description="Who may ask over HTTP.")
+
+
+_SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("sources", SourceConfig),
+    ("triggers", TriggerConfig),
+    ("schedules", ScheduleConfig),
+    ("escalations", EscalationConfig),
+    ("notifiers", NotifierConfig),
+    ("targets", TargetConfig),
+)
+"""Entries by name, each checked by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +108,6 @@ def load_config(file: Path) -> LoadedConfig:
     if problems:
         raise ConfigError(file, problems)
     return LoadedConfig(file, config, CompiledTriggers(config.triggers))
-
-
-_SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
-    ("sources", SourceConfig),
-    ("triggers", TriggerConfig),
-    ("schedules", ScheduleConfig),
-    ("targets", TargetConfig),
-)
 
 
 def _validate(tree: CommentedMap) -> tuple[HoldfastConfig, list[ConfigProblem]]:
@@ -168,6 +179,8 @@ def _line(tree: Any, path: tuple[int | str, ...]) -> int:
                 line, node = node.lc.key(key)[0] + 1, node[key]
             elif isinstance(node, CommentedSeq) and isinstance(step, int):
                 line, node = node.lc.item(step)[0] + 1, node[step]
+            elif isinstance(node, CommentedSeq) and step == "tiers":
+                continue  # an escalation may be the list of its tiers alone
             else:
                 break
         except (StopIteration, IndexError, KeyError, TypeError):
@@ -222,7 +235,7 @@ _Finding = tuple[tuple[int | str, ...], str, str]
 
 def _cross_checks(config: HoldfastConfig) -> Iterator[_Finding]:
     """Find what no single field can know: names, references, expressions."""
-    for section in ("sources", "triggers", "schedules", "targets"):
+    for section, _ in _SECTIONS:
         for name in getattr(config, section):
             if not NAME.fullmatch(name):
                 yield (section, name), "not a name", "use a-z, 0-9, - and _, at most 63 characters"
@@ -231,6 +244,7 @@ def _cross_checks(config: HoldfastConfig) -> Iterator[_Finding]:
             yield ("api", "tokens", name), "not a name", "use a-z, 0-9, - and _, at most 63 characters"
     for name in config.schedules.keys() & config.sources.keys():
         yield ("schedules", name), "a source has the same name", "their events could not be told apart"
+    yield from _notified(config)
     yield from _routes(config)
     yield from _expressions(config)
 
@@ -253,6 +267,20 @@ def _trigger_checks(tree: CommentedMap) -> Iterator[_Finding]:
             yield from _compiles(EVENT, when, ("triggers", name, "when"), {"BOOL", "DYN"})
 
 
+def _notified(config: HoldfastConfig) -> Iterator[_Finding]:
+    for name, escalation in config.escalations.items():
+        for number, tier in enumerate(escalation.tiers):
+            for one in tier.notify:
+                if one not in config.notifiers:
+                    hint = _did_you_mean(one, list(config.notifiers)) or "declare it under `notifiers`"
+                    yield ("escalations", name, "tiers", number, "notify"), f"there is no notifier {one!r}", hint
+    for name, trigger in config.triggers.items():
+        wanted = trigger.dead_letter.escalation
+        if wanted is not None and wanted not in config.escalations:
+            hint = _did_you_mean(wanted, list(config.escalations)) or "declare it under `escalations`"
+            yield ("triggers", name, "dead_letter", "escalation"), f"there is no escalation {wanted!r}", hint
+
+
 def _routes(config: HoldfastConfig) -> Iterator[_Finding]:
     seen: dict[str, str] = {}
     for name, source in config.sources.items():
@@ -270,9 +298,17 @@ def _expressions(config: HoldfastConfig) -> Iterator[_Finding]:
                 yield from _compiles(EVENT, text, ("sources", name, "event", field))
     for name, trigger in config.triggers.items():
         yield from _trigger_expressions(name, trigger)
+    yield from _of_schedules(config)
+
+
+def _of_schedules(config: HoldfastConfig) -> Iterator[_Finding]:
     for name, schedule in config.schedules.items():
         if schedule.event.data is not None:
             yield from _compiles(TICK, schedule.event.data, ("schedules", name, "event", "data"))
+        if schedule.when is not None:
+            yield from _compiles(TICK, schedule.when, ("schedules", name, "when"), {"BOOL", "DYN"})
+        if schedule.stop_when is not None:
+            yield from _compiles(TICKS, schedule.stop_when, ("schedules", name, "stop_when"), {"BOOL", "DYN"})
 
 
 def _trigger_expressions(name: str, trigger: TriggerConfig) -> Iterator[_Finding]:

@@ -28,6 +28,11 @@ class ProcessSettings(BaseSettings):
         default=Path(".holdfast"),
         description="Where the embedded servers keep their data, and each gateway its outbox (`spool/`).",
     )
+    operator: str | None = Field(
+        default=None,
+        max_length=200,
+        description="Who handles dead letters from this shell, for their history. Default: user@host.",
+    )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_format: str = Field(default="json", description="json, or text for people.")
 

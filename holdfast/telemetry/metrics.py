@@ -62,8 +62,12 @@ class Metrics:
         self._held = self._tally(names.HELD)
         self._breaker = self._tally(names.BREAKER_OPEN)
         self._paused = self._tally(names.PAUSED)
+        self._notifications = self._tally(names.NOTIFICATIONS)
         self._ingest = self._histogram(names.GATEWAY_INGEST)
         self._end_to_end = self._histogram(names.END_TO_END)
+        self._ticks = self._tally(names.TICKS)
+        self._ticks_missed = self._tally(names.TICKS_MISSED)
+        self._schedules_stopped = self._tally(names.SCHEDULES_STOPPED)
 
     def requests(self, source: str, status: int) -> None:
         """Count one webhook request answered with `status`."""
@@ -165,6 +169,22 @@ class Metrics:
         """Count one delivery, and observe the time from the webhook's receipt to it."""
         self._deliveries.add(trigger, "delivered")
         self._end_to_end.record(trigger, end_to_end_seconds)
+
+    def ticked(self, schedule: str, outcome: str) -> None:
+        """Count one tick of a schedule; `outcome` is published or unwanted."""
+        self._ticks.add(schedule, outcome)
+
+    def tick_missed(self, schedule: str, reason: str) -> None:
+        """Count one tick that never ran; `reason` is missed, skipped or lost."""
+        self._ticks_missed.add(schedule, reason)
+
+    def schedule_stopped(self, schedule: str) -> None:
+        """Count one schedule that `stop_when` paused."""
+        self._schedules_stopped.add(schedule)
+
+    def notified(self, kind: str, outcome: str) -> None:
+        """Count one attempt to tell people; `kind` is of the notifier, `outcome` sent, retried or failed."""
+        self._notifications.add(kind, outcome)
 
     def exposition(self) -> tuple[bytes, str]:
         """Return the body and the Content-Type of a Prometheus scrape."""

@@ -209,6 +209,30 @@ END_TO_END = MetricName(
     "From the webhook's receipt to its delivery.",
     END_TO_END_BUCKETS,
 )
+TICKS = MetricName(
+    "holdfast.schedules.ticks",
+    "counter",
+    "{tick}",
+    ("schedule", "outcome"),
+    "Ticks of schedules: published, or unwanted (`when` was false, or `stop_when` true).",
+)
+TICKS_MISSED = MetricName(
+    "holdfast.schedules.missed",
+    "counter",
+    "{tick}",
+    ("schedule", "reason"),
+    "Ticks that never ran and were named as dead letters: missed (older than catch_up), skipped (overlap), lost.",
+)
+SCHEDULES_STOPPED = MetricName(
+    "holdfast.schedules.stopped", "counter", "{schedule}", ("schedule",), "Schedules that `stop_when` paused."
+)
+NOTIFICATIONS = MetricName(
+    "holdfast.notifications",
+    "counter",
+    "{attempt}",
+    ("kind", "outcome"),
+    "Attempts to tell people of failures, by kind of notifier: sent, retried, or failed (given up).",
+)
 
 METRICS = (
     GATEWAY_REQUESTS,
@@ -238,6 +262,10 @@ METRICS = (
     BREAKER_OPEN,
     PAUSED,
     END_TO_END,
+    TICKS,
+    TICKS_MISSED,
+    SCHEDULES_STOPPED,
+    NOTIFICATIONS,
 )
 
 SPAN_RECEIVE = SpanName("webhook receive", "server", "The gateway takes one webhook in, to its answer.")
@@ -280,6 +308,12 @@ LOG_EVENTS = (
     LogEvent("dispatcher.misconfigured", "error", ("reason",), "Nothing can be started until somebody mends it."),
     LogEvent("escalate.redelivered", "warning", ("dead_letter", "code", "reason"), "A case could not be started yet."),
     LogEvent("escalate.stray", "warning", ("sequence",), "A message in DEAD_LETTERS is no dead letter."),
+    LogEvent(
+        "escalation.unknown",
+        "warning",
+        ("escalation", "trigger", "case"),
+        "A trigger names an escalation that the configuration does not have; `default` takes it, where it exists.",
+    ),
     LogEvent("gate.still_shut", "warning", ("reason",), "Temporal is still away, for another reason."),
     LogEvent(
         "gate.turned", "warning", ("from", "to", "reason"), "The circuit breaker before Temporal: open, trial, shut."
@@ -308,11 +342,44 @@ LOG_EVENTS = (
     LogEvent("janitor.purged", "info", ("from", "to", "settled"), "Settled events made room."),
     LogEvent("news.untold", "debug", ("code",), "Whoever waits for an outcome was not told; answered 202 instead."),
     LogEvent("rejections.failed", "error", ("source",), "A bug while a refused request was written down."),
+    LogEvent(
+        "notification",
+        "warning",
+        ("about", "text", "escalation", "link"),
+        "What an escalation says through a notifier `log`, at that notifier's level.",
+    ),
+    LogEvent(
+        "notify.failed",
+        "error",
+        ("notifier", "about", "code", "reason"),
+        "A notifier could not be told, for good; the next tier does not wait where nobody of this one was told.",
+    ),
+    LogEvent(
+        "notify.retried", "warning", ("notifier", "about", "code", "reason"), "A notifier is told again in a moment."
+    ),
     LogEvent("request.abandoned", "info", ("source",), "The sender left before the answer."),
     LogEvent("request.failed", "error", ("source", "correlation_id"), "A bug; answered 500."),
     LogEvent("request.rejected", "info", ("source", "code", "status", "reason"), "A request was not accepted."),
     LogEvent("sample.dead_letters_open", "debug", ("code",), "The count of open cases could not be read."),
     LogEvent("sample.queue_depth", "debug", ("code",), "The depth of the queue could not be read."),
+    LogEvent(
+        "schedules.tick_missed",
+        "error",
+        ("schedule", "tick", "code"),
+        "A tick never ran; its dead letter can be redriven, which publishes it late.",
+    ),
+    LogEvent(
+        "schedules.miscounted",
+        "error",
+        ("schedule", "count", "after", "until"),
+        "Temporal counted ticks as missed that cannot be told apart from those of a pause.",
+    ),
+    LogEvent("schedules.stopped", "error", ("schedule", "reason"), "`stop_when` paused a schedule."),
+    LogEvent("schedules.tick_unwanted", "info", ("schedule", "tick"), "`when` or `stop_when` kept a tick back."),
+    LogEvent(
+        "schedules.unwatchable", "error", ("schedule", "reason"), "A schedule whose times cannot be worked out here."
+    ),
+    LogEvent("schedules.watch_failed", "warning", ("code", "reason"), "The watch could not be started; tried again."),
     LogEvent("schedules.applied", "info", ("schedule", "change"), "A schedule was made, changed or removed."),
     LogEvent("spool.began", "warning", ("events",), "The bus is away: events are kept in the outbox."),
     LogEvent("spool.dead_lettered", "error", ("dead_letter", "code"), "The bus can never take an event of the outbox."),

@@ -1,93 +1,36 @@
-"""Dead letters as people handle them: listed by search attributes, shown by query, moved by Update.
+"""Dead letters as people handle them: shown by query, moved by Update; one function per move, for CLI and API alike.
 
-For the command line and for metrics; every call is bounded.
+Every call is bounded. A move with an `update_id` is done once, however often it is sent.
 """
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from temporalio.client import (
     Client,
-    WorkflowExecution,
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import ApplicationError
 
 from holdfast import ids
 from holdfast.contracts import names
-from holdfast.contracts.dead_letter import AcknowledgeInput, CaseView, DiscardInput, RedriveInput
+from holdfast.contracts.dead_letter import CaseView
+from holdfast.contracts.moves import (
+    AcknowledgeInput,
+    AssignInput,
+    CommentInput,
+    DiscardInput,
+    MoveInput,
+    RedriveInput,
+    SnoozeInput,
+)
+from holdfast.domain.deadletters import Move, next_state
 from holdfast.errors import ErrorCode, HoldfastError, RejectedInput, Unavailable
-from holdfast.temporal.connect import bounded_call, workflow_call
+from holdfast.temporal.connect import workflow_call
 
 UPDATE_WITHIN = timedelta(seconds=15)
-OPEN = f"WorkflowType = '{names.DEAD_LETTER}' AND ExecutionStatus = 'Running'"
-ALL = f"WorkflowType = '{names.DEAD_LETTER}'"
-
-
-@dataclass(frozen=True, slots=True)
-class CaseFilter:
-    """Which cases; None means any. `only_open` leaves out those that are resolved, discarded or expired."""
-
-    only_open: bool = True
-    source: str | None = None
-    trigger: str | None = None
-    event_id: str | None = None
-    error: str | None = None
-    state: str | None = None
-
-    @property
-    def query(self) -> str:
-        """The visibility query, which also works in the Temporal UI and in `temporal workflow list --query`."""
-        parts = [OPEN if self.only_open else ALL]
-        for name, value in (
-            (names.SA_SOURCE, self.source),
-            (names.SA_TRIGGER, self.trigger),
-            (names.SA_EVENT_ID, self.event_id),
-            (names.SA_ERROR, self.error),
-            (names.SA_STATE, self.state),
-        ):
-            if value is not None:
-                parts.append(f"{name} = {_quoted(value)}")
-        return " AND ".join(parts)
-
-
-@dataclass(frozen=True, slots=True)
-class CaseSummary:
-    """One line of the list. Visibility lags by a moment; `show_case` does not."""
-
-    workflow_id: str
-    run_id: str
-    state: str
-    source: str
-    event_id: str
-    event_type: str
-    trigger: str
-    error: str
-    opened_at: datetime
-    closed_at: datetime | None
-
-    @property
-    def dead_letter_id(self) -> str:
-        """Id of the dead letter: what `show_case` and the moves take."""
-        return self.workflow_id.removeprefix(ids.case_id(""))
-
-
-async def list_cases(client: Client, wanted: CaseFilter, *, limit: int = 100) -> list[CaseSummary]:
-    """Return at most `limit` cases, the newest first. Raises Unavailable."""
-
-    async def collect() -> list[CaseSummary]:
-        return [_summary(run) async for run in client.list_workflows(wanted.query, limit=limit)]
-
-    return await bounded_call(collect())
-
-
-async def count_open(client: Client) -> int:
-    """Return how many cases wait for somebody. Raises Unavailable."""
-    return (await bounded_call(client.count_workflows(OPEN))).count
 
 
 async def show_case(client: Client, dead_letter_id: str) -> CaseView:
@@ -102,26 +45,52 @@ async def show_case(client: Client, dead_letter_id: str) -> CaseView:
         raise
 
 
-async def acknowledge(client: Client, dead_letter_id: str, given: AcknowledgeInput) -> CaseView:
-    """Say that somebody looks after it. Raises RejectedInput `case.illegal_move` | `not_found`, Unavailable."""
-    return await _move(client, dead_letter_id, names.ACKNOWLEDGE, given)
-
-
-async def redrive(client: Client, dead_letter_id: str, given: RedriveInput) -> CaseView:
-    """Try again with the trigger as it is configured now. Raises as `acknowledge`."""
-    return await _move(client, dead_letter_id, names.REDRIVE, given)
-
-
-async def discard(client: Client, dead_letter_id: str, given: DiscardInput) -> CaseView:
-    """Give it up, with a reason. Raises as `acknowledge`."""
-    return await _move(client, dead_letter_id, names.DISCARD, given)
-
-
-async def _move(
-    client: Client, dead_letter_id: str, name: str, given: AcknowledgeInput | RedriveInput | DiscardInput
+async def acknowledge(
+    client: Client, dead_letter_id: str, given: AcknowledgeInput, *, update_id: str | None = None
 ) -> CaseView:
+    """Say that somebody looks after it.
+
+    Raises RejectedInput `case.closed` | `case.redriving` | `case.illegal_move` | `input.invalid` | `not_found`,
+    Unavailable.
+    """
+    return await _move(client, dead_letter_id, Move.ACKNOWLEDGE, given, update_id)
+
+
+async def assign(client: Client, dead_letter_id: str, given: AssignInput, *, update_id: str | None = None) -> CaseView:
+    """Give it to somebody. Raises as `acknowledge`."""
+    return await _move(client, dead_letter_id, Move.ASSIGN, given, update_id)
+
+
+async def snooze(client: Client, dead_letter_id: str, given: SnoozeInput, *, update_id: str | None = None) -> CaseView:
+    """Ask for no attention for a while. Raises as `acknowledge`."""
+    return await _move(client, dead_letter_id, Move.SNOOZE, given, update_id)
+
+
+async def comment(
+    client: Client, dead_letter_id: str, given: CommentInput, *, update_id: str | None = None
+) -> CaseView:
+    """Leave a note. Raises as `acknowledge`."""
+    return await _move(client, dead_letter_id, Move.COMMENT, given, update_id)
+
+
+async def redrive(
+    client: Client, dead_letter_id: str, given: RedriveInput, *, update_id: str | None = None
+) -> CaseView:
+    """Try again. Raises as `acknowledge`, and RejectedInput `case.refused` for what cannot be done as asked."""
+    return await _move(client, dead_letter_id, Move.REDRIVE, given, update_id)
+
+
+async def discard(
+    client: Client, dead_letter_id: str, given: DiscardInput, *, update_id: str | None = None
+) -> CaseView:
+    """Give it up, with a reason. Raises as `acknowledge`."""
+    return await _move(client, dead_letter_id, Move.DISCARD, given, update_id)
+
+
+async def _move(client: Client, dead_letter_id: str, move: Move, given: MoveInput, update_id: str | None) -> CaseView:
     workflow_id = _workflow_id(dead_letter_id)
-    update = client.get_workflow_handle(workflow_id).execute_update(name, given, result_type=CaseView)
+    handle = client.get_workflow_handle(workflow_id)
+    update = handle.execute_update(str(move), given, id=update_id, result_type=CaseView)
     try:
         return await workflow_call(update, workflow_id, UPDATE_WITHIN)
     except HoldfastError as error:
@@ -132,6 +101,9 @@ async def _move(
             raise Unavailable(
                 ErrorCode.TEMPORAL_UNAVAILABLE, "no answer in time; is a worker running? It may still happen"
             ) from error
+        if error.code == ErrorCode.NOT_FOUND:
+            view = await show_case(client, dead_letter_id)  # raises not_found where there never was one
+            next_state(view.state, move)  # raises what a person can understand: it is closed
         raise
 
 
@@ -147,26 +119,3 @@ def _workflow_id(dead_letter_id: str) -> str:
     """Take a dead letter's id or, as people copy it from the UI, its case's workflow id."""
     prefix = ids.case_id("")
     return dead_letter_id if dead_letter_id.startswith(prefix) else prefix + dead_letter_id
-
-
-def _summary(run: WorkflowExecution) -> CaseSummary:
-    def attribute(name: str) -> str:
-        return run.typed_search_attributes.get(SearchAttributeKey.for_keyword(name)) or ""
-
-    return CaseSummary(
-        workflow_id=run.id,
-        run_id=run.run_id,
-        state=attribute(names.SA_STATE),
-        source=attribute(names.SA_SOURCE),
-        event_id=attribute(names.SA_EVENT_ID),
-        event_type=attribute(names.SA_EVENT_TYPE),
-        trigger=attribute(names.SA_TRIGGER),
-        error=attribute(names.SA_ERROR),
-        opened_at=run.start_time,
-        closed_at=run.close_time,
-    )
-
-
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
 from datetime import timedelta
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from temporalio.client import Client, Interceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -19,6 +19,9 @@ from holdfast.temporal.errors import classify, of_workflow
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+TemporalClient: TypeAlias = Client
+"""What those annotate with who may not import the SDK's client."""
 
 DEFAULT_ADDRESS = "127.0.0.1:7233"
 CONNECT_WITHIN = timedelta(seconds=5)

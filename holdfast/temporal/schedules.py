@@ -1,45 +1,34 @@
 """Schedules of holdfast.yaml as Temporal Schedules: what would change (`plan`), and changing it (`apply`).
 
-Only schedules whose memo says that Holdfast owns them are touched. A pause made by hand stays. What was applied is
-known by a hash in the memo of the schedule's action, which, unlike the schedule's own, changes with an update.
+Only schedules whose memo says that Holdfast owns them are touched. A pause made by hand stays, and so does what is left
+of limited runs. What would change is found by comparing the file with what Temporal has, so a change by hand shows too.
 """
 
 import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import islice
 
-from temporalio.client import (
-    Client,
-    Schedule,
-    ScheduleActionStartWorkflow,
-    ScheduleAlreadyRunningError,
-    ScheduleDescription,
-    ScheduleIntervalSpec,
-    ScheduleOverlapPolicy,
-    SchedulePolicy,
-    ScheduleSpec,
-    ScheduleState,
-    ScheduleUpdate,
-    ScheduleUpdateInput,
-)
-from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.client import Client, ScheduleAlreadyRunningError, ScheduleDescription
 
-from holdfast import ids
 from holdfast.contracts import names
-from holdfast.contracts.scheduled import ScheduledInput
+from holdfast.domain.occurrences import Oddity
 from holdfast.domain.schedules import ScheduleConfig
 from holdfast.errors import ErrorCode, HoldfastError, RejectedInput
-from holdfast.temporal.connect import bounded_call, workflow_call
+from holdfast.temporal.connect import bounded_call
+from holdfast.temporal.schedule_calls import change, describe
+from holdfast.temporal.schedule_facts import Difference, desired, differences, renew
 
 log = logging.getLogger(__name__)
 
 OWNER = "holdfast"  # value of the memo MEMO_OWNER
 TRIES = 4
 FIRST_WAIT = timedelta(milliseconds=500)
-_SHAPE = "2"  # of what `_desired` builds; a new one renews every schedule at the next apply
+SHOWN_RUNS = 10
+ODDITIES_WITHIN = timedelta(days=366)
 
 
 class Change(StrEnum):
@@ -48,44 +37,70 @@ class Change(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
-    KEEP = "keep"
+    KEEP = "unchanged"
     FOREIGN = "foreign"  # somebody else's, of the same name: left alone, and an error
+    ADOPT = "adopt"  # somebody else's, taken over because that was asked for
     ORPHAN = "orphan"  # ours, no longer in the file: deleted with `prune`
+    UNKNOWN = "unknown"  # Temporal was not asked
 
 
 @dataclass(frozen=True, slots=True)
 class PlanEntry:
-    """One schedule. `paused` is as it is now; `next_runs` are as Temporal has them, empty where it has none yet."""
+    """One schedule. `paused` and `note` are as they are now, `next_runs` as they will be, in UTC, at most SHOWN_RUNS.
+
+    `oddities` are local times within a year that daylight saving skips or doubles.
+    """
 
     name: str
     change: Change
     reason: str = ""
     paused: bool = False
+    note: str = ""
+    timezone: str = "UTC"
     next_runs: tuple[datetime, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    oddities: tuple[Oddity, ...] = ()
 
 
-async def plan(client: Client, wanted: Mapping[str, ScheduleConfig], *, prune: bool = False) -> tuple[PlanEntry, ...]:
+def forecast(name: str, config: ScheduleConfig, now: datetime, *, left: int | None = None) -> PlanEntry:
+    """Return the next runs of a schedule of the file, without asking Temporal."""
+    limit = SHOWN_RUNS if left is None else min(SHOWN_RUNS, left)
+    times = config.occurrences
+    return PlanEntry(
+        name,
+        Change.UNKNOWN,
+        "Temporal was not asked",
+        paused=config.paused,
+        timezone=config.timezone,
+        next_runs=tuple(islice(times.after(now), limit)),
+        oddities=times.oddities(now, now + ODDITIES_WITHIN),
+    )
+
+
+async def plan(
+    client: Client, wanted: Mapping[str, ScheduleConfig], *, prune: bool = False, adopt: bool = False
+) -> tuple[PlanEntry, ...]:
     """Return what `apply` would do, by name. Raises Unavailable."""
-    entries = [await _planned(client, name, config) for name, config in sorted(wanted.items())]
+    entries = [await _planned(client, name, config, adopt=adopt) for name, config in sorted(wanted.items())]
     for name in sorted(set(await _owned(client)) - set(wanted)):
-        described = await _describe(client, name)
+        described = await describe(client, name)
         if described is not None:
-            change = Change.DELETE if prune else Change.ORPHAN
-            entries.append(_entry(name, change, described, "no longer in the file"))
+            entries.append(_leaving(name, described, Change.DELETE if prune else Change.ORPHAN))
     return tuple(entries)
 
 
-async def apply(client: Client, wanted: Mapping[str, ScheduleConfig], *, prune: bool = False) -> tuple[PlanEntry, ...]:
+async def apply(
+    client: Client, wanted: Mapping[str, ScheduleConfig], *, prune: bool = False, adopt: bool = False
+) -> tuple[PlanEntry, ...]:
     """Make Temporal's schedules those of the file, and return what was done, with the next runs.
 
     Raises Unavailable after a few tries; RejectedInput `config.invalid` where Temporal refuses a schedule. Applying
     again does the rest.
     """
     done = []
-    for entry in await plan(client, wanted, prune=prune):
+    for entry in await plan(client, wanted, prune=prune, adopt=adopt):
         await _patiently(client, entry, wanted)
-        described = None if entry.change == Change.DELETE else await _describe(client, entry.name)
-        done.append(entry if described is None else _entry(entry.name, entry.change, described, entry.reason))
+        done.append(entry)
         if entry.change not in {Change.KEEP, Change.ORPHAN}:
             log.info("schedules.applied", extra={"schedule": entry.name, "change": entry.change})
     return tuple(done)
@@ -109,52 +124,71 @@ async def _patiently(client: Client, entry: PlanEntry, wanted: Mapping[str, Sche
 
 
 async def _change(client: Client, entry: PlanEntry, wanted: Mapping[str, ScheduleConfig]) -> None:
-    handle = client.get_schedule_handle(entry.name)
     match entry.change:
         case Change.CREATE:
-            schedule = _desired(entry.name, wanted[entry.name])
-            try:
-                await bounded_call(client.create_schedule(entry.name, schedule, memo={names.MEMO_OWNER: OWNER}))
-            except HoldfastError as error:
-                if not isinstance(error.__cause__, ScheduleAlreadyRunningError):
-                    raise  # created by the try before this one, whose answer was lost
+            await _create(client, entry.name, wanted[entry.name])
         case Change.UPDATE:
-            schedule = _desired(entry.name, wanted[entry.name])
-
-            def renew(now: ScheduleUpdateInput) -> ScheduleUpdate:
-                # everything from the file but the state: a pause made by hand is somebody's decision
-                return ScheduleUpdate(replace(schedule, state=now.description.schedule.state))
-
-            await bounded_call(handle.update(renew))
-        case Change.DELETE:
-            await bounded_call(handle.delete())
-        case Change.KEEP | Change.FOREIGN | Change.ORPHAN:
+            await change(client, entry.name, renew(client, entry.name, wanted[entry.name]))
+        case Change.ADOPT | Change.DELETE:
+            await _delete(client, entry.name)
+            if entry.change is Change.ADOPT:  # who owns a schedule is told by a memo that only creating it can set
+                await _create(client, entry.name, wanted[entry.name])
+        case Change.KEEP | Change.FOREIGN | Change.ORPHAN | Change.UNKNOWN:
             return
 
 
-async def _planned(client: Client, name: str, config: ScheduleConfig) -> PlanEntry:
-    described = await _describe(client, name)
-    if described is None:
-        return PlanEntry(name, Change.CREATE, "not in Temporal yet", paused=config.paused)
-    if not await _is_ours(described):
-        return _entry(name, Change.FOREIGN, described, "exists in Temporal and is not Holdfast's; rename one of them")
-    if await _applied_hash(described) == schedule_hash(name, config):
-        return _entry(name, Change.KEEP, described, "")
-    return _entry(name, Change.UPDATE, described, "differs from the file")
-
-
-def _entry(name: str, change: Change, described: ScheduleDescription, reason: str) -> PlanEntry:
-    state = described.schedule.state
-    return PlanEntry(name, change, reason, state.paused, tuple(described.info.next_action_times[:5]))
-
-
-async def _describe(client: Client, name: str) -> ScheduleDescription | None:
+async def _create(client: Client, name: str, config: ScheduleConfig) -> None:
+    schedule = desired(name, config)
     try:
-        return await workflow_call(client.get_schedule_handle(name).describe(), name)
-    except RejectedInput as error:
-        if error.code == ErrorCode.NOT_FOUND:
-            return None
-        raise
+        await bounded_call(client.create_schedule(name, schedule, memo={names.MEMO_OWNER: OWNER}))
+    except HoldfastError as error:
+        if not isinstance(error.__cause__, ScheduleAlreadyRunningError):
+            raise
+        # made by the try before this one, whose answer was lost, or by another apply: made the same, or else refused
+        there = await describe(client, name)
+        if there is None or not await is_ours(there):
+            raise RejectedInput(
+                ErrorCode.CONFIG_INVALID, f"schedule {name} was made by somebody else just now; rename one of them"
+            ) from error
+        await change(client, name, renew(client, name, config))
+
+
+async def _delete(client: Client, name: str) -> None:
+    try:
+        await bounded_call(client.get_schedule_handle(name).delete())
+    except HoldfastError:
+        if await describe(client, name) is not None:
+            raise  # else somebody else was faster, and it is gone as wished
+
+
+async def _planned(client: Client, name: str, config: ScheduleConfig, *, adopt: bool) -> PlanEntry:
+    described = await describe(client, name)
+    now = datetime.now(UTC)
+    if described is None:
+        fresh = forecast(name, config, now, left=config.max_runs)
+        return replace(fresh, change=Change.CREATE, reason="not in Temporal yet")
+    state = described.schedule.state
+    differ = await differences(client, name, config, described)
+    left = state.remaining_actions if state.limited_actions else None
+    if any(one.field == "max_runs" for one in differ):
+        left = config.max_runs
+    known = replace(forecast(name, config, now, left=left), paused=state.paused, note=state.note or "")
+    if not await is_ours(described):
+        if adopt:
+            return replace(known, change=Change.ADOPT, reason="is taken over: made anew", differences=differ)
+        reason = "exists in Temporal and is not Holdfast's; rename one of them, or take it over with --adopt"
+        return replace(known, change=Change.FOREIGN, reason=reason)
+    if not differ:
+        return replace(known, change=Change.KEEP, reason="")
+    reason = f"differs in {', '.join(one.field for one in differ)}"
+    return replace(known, change=Change.UPDATE, reason=reason, differences=differ)
+
+
+def _leaving(name: str, described: ScheduleDescription, what: Change) -> PlanEntry:
+    state, info = described.schedule.state, described.info
+    zone = described.schedule.spec.time_zone_name or "UTC"
+    runs = tuple(info.next_action_times[:SHOWN_RUNS])
+    return PlanEntry(name, what, "no longer in the file", state.paused, state.note or "", zone, runs)
 
 
 async def _owned(client: Client) -> list[str]:
@@ -168,49 +202,6 @@ async def _owned(client: Client) -> list[str]:
     return await bounded_call(collect())
 
 
-async def _is_ours(described: ScheduleDescription) -> bool:
+async def is_ours(described: ScheduleDescription) -> bool:
+    """Whether Holdfast made it."""
     return bool(await described.memo_value(names.MEMO_OWNER, default=None) == OWNER)
-
-
-async def _applied_hash(described: ScheduleDescription) -> str | None:
-    action = described.schedule.action
-    payload = (action.memo or {}).get(names.MEMO_HASH) if isinstance(action, ScheduleActionStartWorkflow) else None
-    if payload is None:
-        return None
-    if isinstance(payload, str):
-        return payload
-    (value,) = await described.data_converter.decode([payload], [str])
-    return str(value)
-
-
-def schedule_hash(name: str, config: ScheduleConfig) -> str:
-    """Return what changes when the schedule in the file does; `paused` is only how it begins."""
-    return ids.fingerprint(_SHAPE, name, config.model_dump_json(exclude={"paused"}))
-
-
-def _desired(name: str, config: ScheduleConfig) -> Schedule:
-    tick = ScheduledInput(
-        schedule=name, type=config.event.type, subject=config.event.subject, data_expression=config.event.data
-    )
-    source = SearchAttributeKey.for_keyword(names.SA_SOURCE)
-    return Schedule(
-        action=ScheduleActionStartWorkflow(
-            names.SCHEDULED_EVENT,
-            tick,
-            id=f"tick/{name}",
-            task_queue=names.TASK_QUEUE,
-            memo={names.MEMO_HASH: schedule_hash(name, config)},
-            typed_search_attributes=TypedSearchAttributes([SearchAttributePair(source, name)]),
-            static_summary=f"{config.event.type} from schedule {name}"[:200],
-        ),
-        spec=ScheduleSpec(
-            cron_expressions=list(config.cron_expressions),
-            intervals=[ScheduleIntervalSpec(every=config.every)] if config.every is not None else [],
-            start_at=config.start_at,
-            end_at=config.end_at,
-            jitter=config.jitter or None,
-            time_zone_name=config.timezone,
-        ),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy[config.overlap.upper()], catchup_window=config.catch_up),
-        state=ScheduleState(paused=config.paused, note="paused in holdfast.yaml" if config.paused else None),
-    )

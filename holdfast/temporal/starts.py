@@ -3,6 +3,7 @@
 Flow: decide → **start** → settle. Already started is success: Temporal's workflow id is the deduplication of record.
 """
 
+import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from temporalio.common import (
     SearchAttributeKey,
     SearchAttributePair,
     TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
 
@@ -38,6 +40,7 @@ _TRIGGER = SearchAttributeKey.for_keyword(names.SA_TRIGGER)
 _STATE = SearchAttributeKey.for_keyword(names.SA_STATE)
 _KEY = SearchAttributeKey.for_keyword(names.SA_KEY)
 _ERROR = SearchAttributeKey.for_keyword(names.SA_ERROR)
+_KEY = SearchAttributeKey.for_keyword(names.SA_KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ async def start_delivery(client: Client, given: DeliveryInput, priority: Priorit
             (_EVENT_ID, event.id),
             (_EVENT_TYPE, event.type),
             (_TRIGGER, given.spec.trigger),
-            (_KEY, queue[0].key if queue is not None else ""),
+            (_KEY, queue[0].key if queue is not None else given.spec.key or ""),
             (_STATE, names.STATE_WAITING if queue is not None or delay is not None else ""),
         ),
         static_summary=_line(f"{event.type} from {event.source}: {given.spec.action.target}"),
@@ -108,6 +111,7 @@ async def start_case(client: Client, record: DeadLetterRecord) -> Started:
             (_TRIGGER, record.trigger),
             (_STATE, CaseState.OPEN),
             (_ERROR, record.code),
+            (_KEY, record.key),
         ),
         static_summary=_line(f"{record.code}: {record.event_type or 'message'} from {record.source or 'unknown'}"),
         static_details=_table(
@@ -122,6 +126,22 @@ async def start_case(client: Client, record: DeadLetterRecord) -> Started:
             ("delivery", record.workflow_id or ""),
         ),
     )
+
+
+async def start_watch(client: Client) -> None:
+    """Start the watch for missed ticks where it does not run already. Raises what `classify` says."""
+    with contextlib.suppress(Conflict):
+        await bounded_call(
+            client.start_workflow(
+                names.SCHEDULE_WATCH,
+                id=names.SCHEDULE_WATCH_ID,
+                task_queue=names.TASK_QUEUE,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                static_summary="names the ticks of schedules that never ran",
+            ),
+            START_WITHIN,
+        )
 
 
 async def _start(client: Client, workflow: str, given: Any, *, id: str, **options: Any) -> Started:  # noqa: A002

@@ -141,8 +141,8 @@ async def test_order_holds_while_workers_are_killed(plant: Plant) -> None:
     killing = asyncio.create_task(kill())
     try:
         for n in range(PER_KEY):
-            for key in range(KEYS):
-                await publish(plant.bus, f"o-{run}-{key}-{n}", f'{{"to":"ordered","key":"{run}-{key}","n":{n}}}')
+            for k in range(KEYS):
+                await publish(plant.bus, f"o-{run}-{k}-{n}", f'{{"to":"ordered","key":"{run}-{k}","n":{n}}}')
 
         async def arrived() -> bool:
             return len({call.path for call in plant.sink.calls if run in call.path}) == KEYS * PER_KEY
@@ -152,8 +152,8 @@ async def test_order_holds_while_workers_are_killed(plant: Plant) -> None:
         killing.cancel()
     order: dict[str, list[int]] = collections.defaultdict(list)
     for call in plant.sink.calls:
-        _, _, key, n = call.path.split("/")
-        if int(n) not in order[key]:  # an attempt that a kill cut off is made again
-            order[key].append(int(n))
-        assert int(n) == order[key][-1], f"{key}: {n} again after {order[key][-1]}"
+        _, _, key, number = call.path.split("/")
+        if int(number) not in order[key]:  # an attempt that a kill cut off is made again
+            order[key].append(int(number))
+        assert int(number) == order[key][-1], f"{key}: {number} again after {order[key][-1]}"
     assert all(found == list(range(PER_KEY)) for found in order.values()), dict(order)

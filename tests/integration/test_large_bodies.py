@@ -27,7 +27,7 @@ from holdfast.bus.publish import EventPublisher
 from holdfast.bus.retention import fill_of, purge_subject, purge_up_to, subjects_of
 from holdfast.bus.streams import BODIES, BODIES_STREAM, DEAD_LETTERS, EVENTS
 from holdfast.cli.events import write_body
-from holdfast.contracts.dead_letter import RedriveInput
+from holdfast.contracts.moves import RedriveInput
 from holdfast.domain.events import Envelope
 from holdfast.domain.mapping import _json
 from holdfast.embedded.sink import Reply, Sink

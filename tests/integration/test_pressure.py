@@ -169,7 +169,7 @@ async def test_events_of_a_key_go_out_in_the_order_of_the_stream(shop: Shop) -> 
 
 async def test_a_poisoned_key_stops_only_itself(shop: Shop) -> None:
     """A dead letter stops its key: what follows is waiting and visible; closing the case lets it go on."""
-    from holdfast.contracts.dead_letter import DiscardInput
+    from holdfast.contracts.moves import DiscardInput
     from holdfast.temporal.cases import discard
 
     bad, good = uuid.uuid4().hex[:6], uuid.uuid4().hex[:6]

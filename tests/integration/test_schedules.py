@@ -1,12 +1,15 @@
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from temporalio.api.schedule.v1 import Schedule as RawSchedule
 from temporalio.client import Client, Schedule, ScheduleActionStartWorkflow, ScheduleSpec
 
 from holdfast.domain.schedules import ScheduleConfig
 from holdfast.settings.process import ProcessSettings
+from holdfast.temporal import schedule_calls
 from holdfast.temporal.connect import connect
 from holdfast.temporal.schedules import Change, PlanEntry, apply, plan
 from tests import servers
@@ -103,3 +106,61 @@ async def test_an_interval_and_bounds_arrive(client: Client, name: str) -> None:
     (entry,) = await apply(client, {name: config(**fields)})
     assert entry.paused
     assert entry.next_runs == tuple(start + timedelta(hours=6 * n) for n in range(3))
+
+
+async def test_a_second_apply_writes_nothing(client: Client, name: str) -> None:
+    """Applying what is applied leaves the schedule as it was; a change by hand shows as what differs, and is undone."""
+    await apply(client, {name: config()})
+    (kept,) = await apply(client, {name: config()})
+    described = await client.get_schedule_handle(name).describe()
+    assert kept.change == Change.KEEP
+    assert described.info.last_updated_at is None
+
+    async def by_hand(_: object, schedule: RawSchedule) -> bool:
+        done = schedule.policies.catchup_window.seconds == 7_200
+        schedule.policies.catchup_window.seconds = 7_200
+        return not done
+
+    await schedule_calls.change(client, name, by_hand)
+    (differs,) = await plan(client, {name: config()})
+    assert [(one.field, one.now, one.wanted) for one in differs.differences] == [("catch_up", "2h", "1h")]
+    await apply(client, {name: config()})
+    assert changes(await plan(client, {name: config()})) == {name: Change.KEEP}
+
+
+async def test_applies_at_the_same_time_agree(client: Client, name: str) -> None:
+    """Several applies at once all succeed; what comes out is the file, and a pause made meanwhile stays."""
+    await asyncio.gather(*(apply(client, {name: config()}) for _ in range(4)))
+    changed = config(cron="1 1 * * *")
+    pausing = client.get_schedule_handle(name).pause(note="meanwhile")
+    await asyncio.gather(pausing, *(apply(client, {name: changed}) for _ in range(4)))
+    (entry,) = await plan(client, {name: changed})
+    assert (entry.change, entry.paused, entry.note) == (Change.KEEP, True, "meanwhile")
+
+
+async def test_adopting_makes_it_ours(client: Client, name: str) -> None:
+    """A schedule of the same name that others made is taken over only when that is asked for."""
+    action = ScheduleActionStartWorkflow("Theirs", id="theirs", task_queue="theirs")
+    await client.create_schedule(name, Schedule(action, ScheduleSpec(cron_expressions=["0 0 1 1 *"])))
+    assert changes(await apply(client, {name: config()})) == {name: Change.FOREIGN}
+    assert changes(await apply(client, {name: config()}, adopt=True)) == {name: Change.ADOPT}
+    assert changes(await plan(client, {name: config()})) == {name: Change.KEEP}
+
+
+async def test_limited_runs_keep_what_is_left(client: Client, name: str) -> None:
+    """What is left of `max_runs` survives an update of something else; changing the number counts anew."""
+    await apply(client, {name: config(max_runs=5)})
+
+    async def two_left(_: object, schedule: RawSchedule) -> bool:
+        done = schedule.state.remaining_actions == 2
+        schedule.state.remaining_actions = 2
+        return not done
+
+    await schedule_calls.change(client, name, two_left)
+    (kept,) = await apply(client, {name: config(max_runs=5)})
+    assert kept.change == Change.KEEP
+    assert len(kept.next_runs) == 2
+    await apply(client, {name: config(max_runs=5, jitter="10s")})
+    assert (await client.get_schedule_handle(name).describe()).schedule.state.remaining_actions == 2
+    await apply(client, {name: config(max_runs=6, jitter="10s")})
+    assert (await client.get_schedule_handle(name).describe()).schedule.state.remaining_actions == 6

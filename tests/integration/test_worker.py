@@ -22,11 +22,12 @@ from holdfast.bus.retention import backlog_of
 from holdfast.bus.streams import DEAD_LETTERS, DISPATCHER, EVENTS, subject_for
 from holdfast.bus.topology import ensure_streams
 from holdfast.contracts import names
-from holdfast.contracts.dead_letter import AcknowledgeInput, DiscardInput
+from holdfast.contracts.moves import AcknowledgeInput, DiscardInput
 from holdfast.domain.deadletters import CaseState, Stage
 from holdfast.domain.streams import BusConfig
 from holdfast.errors import ErrorCode, RejectedInput
-from holdfast.temporal.cases import CaseFilter, acknowledge, count_open, discard, list_cases, show_case
+from holdfast.temporal.case_list import CaseFilter, count_open, list_cases
+from holdfast.temporal.cases import acknowledge, discard, show_case
 from tests import servers
 from tests.buses import SOON
 from tests.conftest import assert_eventually

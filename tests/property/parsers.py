@@ -62,6 +62,7 @@ from tests.property.foreign import (
 from tests.property.fuzzing import OURS, Parser
 from tests.property.parsers_of_pressure import PRESSURE
 from tests.property.parsers_of_replies import REPLIES
+from tests.property.parsers_of_words import WORDS
 from workers.decide import Arrived, decide
 
 ENVELOPE = ("specversion", "id", "source", "type", "time", "received_at", "datacontenttype", "body_encoding", "body")
@@ -283,9 +284,16 @@ PARSERS: dict[str, Parser] = {
     "credentials": Parser(("holdfast.embedded.credentials",), read_credentials, mostly(records("nats_user"))),
     **REPLIES,
     **PRESSURE,
+    **WORDS,
 }
 
 EXCUSED = {
+    "activities.stops": "reads the memo that `schedules apply` wrote",
+    "holdfast.cli.schedule_page": "shows zones that the configuration, or Temporal, has accepted",
+    "holdfast.domain.casebook": "reads what the run before it packed",
+    "holdfast.domain.occurrences": "its only zone is UTC",
+    "holdfast.temporal.missed_ticks": "reads what the run before it packed",
+    "holdfast.temporal.specs": "reads schedules that Temporal has accepted",
     "workers.body_janitor": "reads dead letters as holdfast.bus.lookup does, and base64 that it catches",
     "workflows.outcomes": "reads what the activity `deliver` has written into its own failure",
     "workflows.calls": "makes a time of what the model of a search attribute has read already",

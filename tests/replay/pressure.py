@@ -25,6 +25,7 @@ Scenario = Callable[[Stack, str], Awaitable[None]]
 
 CONFIG = """
 version: 1
+notifiers: {log: log}
 sources: {shop: {dangerous_unverified: true}}
 triggers:
   paced: {on: shop, rate_limit: 1/h, run: {log: {message: event.type}}}
@@ -51,7 +52,7 @@ def turned(verdict: str, status: int = 200) -> Scenario:
         stack.sink.script[f"/{workflow_id}"] = deque([Reply(status)])
         given = _pressed(stack.post(f"/{workflow_id}"), key="k")
         handle = await stack.start(names.EVENT_DELIVERY, given, workflow_id)
-        await handle.signal(names.TURN, TurnInput(verdict=verdict))  # type: ignore[arg-type]
+        await handle.signal(names.TURN, TurnInput(verdict=verdict))
         with contextlib.suppress(WorkflowFailureError):
             await handle.result()
 

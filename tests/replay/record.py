@@ -15,17 +15,28 @@ from pathlib import Path
 from typing import Any
 
 from temporalio import workflow
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.client import (
+    Client,
+    WorkflowContinuedAsNewError,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+)
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from holdfast import ids
 from holdfast.contracts import names
 from holdfast.contracts.dead_letter import CaseView, DeadLetterRecord
+from holdfast.contracts.escalation_runs import EscalationInput
+from holdfast.contracts.escalations import CaseNotice, Change
 from holdfast.domain.actions import WorkflowAction
 from holdfast.domain.deadletters import CaseState, Stage
+from holdfast.domain.escalations import EscalationConfig, TierConfig
 from holdfast.domain.retry import RetryPolicy
+from holdfast.domain.triggers import AutoRedrive, DeadLetterConfig
 from holdfast.embedded.sink import Reply
+from holdfast.temporal import escalations
 from tests import buses, durable, servers
 from tests.conftest import assert_eventually
 from tests.durable import RECEIVED, Stack, delivery
@@ -104,7 +115,12 @@ def _input(kind: str, given: Any) -> Scenario:
     return play
 
 
-def _case(*moves: tuple[str, dict[str, Any]], statuses: tuple[int, ...] = (), raw: str | None = None) -> Scenario:
+def _case(
+    *moves: tuple[str, dict[str, Any]],
+    statuses: tuple[int, ...] = (),
+    raw: str | None = None,
+    policy: DeadLetterConfig | None = None,
+) -> Scenario:
     async def play(stack: Stack, workflow_id: str) -> None:
         stack.sink.script[f"/{workflow_id}"] = deque(Reply(status) for status in statuses)
         expire = timedelta(days=90) if moves else timedelta(seconds=1)
@@ -120,10 +136,17 @@ def _case(*moves: tuple[str, dict[str, Any]], statuses: tuple[int, ...] = (), ra
             envelope=given.envelope if raw is None else None,
             spec=given.spec,
             raw_base64=raw,
+            policy=policy,
         )
         handle = await stack.start(names.DEAD_LETTER, letter, ids.case_id(workflow_id))
         for name, content in moves:
-            view: CaseView = await handle.execute_update(name, content, result_type=CaseView)
+            if name.startswith("signal "):
+                await handle.signal(name.removeprefix("signal "), content)
+                continue
+            try:
+                view: CaseView = await handle.execute_update(name, content, result_type=CaseView)
+            except WorkflowUpdateFailedError:  # refused after it was accepted: part of the history
+                continue
             if name == names.REDRIVE:
                 with contextlib.suppress(WorkflowFailureError):
                     if raw is None:
@@ -134,12 +157,58 @@ def _case(*moves: tuple[str, dict[str, Any]], statuses: tuple[int, ...] = (), ra
     return play
 
 
+async def _watch(stack: Stack, workflow_id: str) -> None:
+    handle = await stack.start(names.SCHEDULE_WATCH, {"again_soon": True}, workflow_id)
+
+    async def looked_twice() -> bool:
+        return (await durable.kinds(handle)).count("activity_task_completed") == 2
+
+    await assert_eventually(looked_twice, within=60)
+    await handle.terminate("recorded")
+
+
 async def _settled(handle: WorkflowHandle[Any, Any]) -> None:
     async def left() -> bool:
         view = await handle.query(names.CASE, result_type=CaseView)
         return bool(view.state != CaseState.REDRIVING)
 
     await assert_eventually(left)
+
+
+def _group(*changes: Change, renew_after: int = 2_000) -> Scenario:
+    """One case of a group, told to the worker's log; the recording ends with the group, or where it began anew."""
+
+    async def play(stack: Stack, workflow_id: str) -> None:
+        policy = EscalationConfig(tiers=(TierConfig(notify=("log",)), TierConfig(after=timedelta(1), notify=("log",))))
+        begun = EscalationInput(
+            escalation="log", group=workflow_id, policy=policy, kinds={"log": "log"}, renew_after=renew_after
+        )
+        first = None
+        for change in changes:
+            notice = CaseNotice(
+                case=f"dead-letter/{workflow_id}",
+                dead_letter_id=workflow_id,
+                change=change,
+                state=CaseState.OPEN,
+                at=RECEIVED,
+                stage=Stage.DELIVERY,
+                code="target.refused",
+                message="HTTP 404",
+                by="ana",
+            )
+            if first is None:
+                await escalations.begin(stack.client, workflow_id, begun, notice)
+                first = await stack.client.get_workflow_handle(workflow_id).describe()
+                await durable.until_state(
+                    stack.client.get_workflow_handle(workflow_id, run_id=first.run_id), "activity_task_completed"
+                )
+            else:
+                await escalations.report(stack.client, workflow_id, notice)
+        assert first is not None
+        with contextlib.suppress(WorkflowContinuedAsNewError):
+            await stack.client.get_workflow_handle(workflow_id, run_id=first.run_id).result(follow_runs=False)
+
+    return play
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -164,10 +233,39 @@ SCENARIOS: dict[str, Scenario] = {
     "case-discarded": _case((names.DISCARD, {"by": "ana", "reason": "a test"})),
     "case-expired": _case(),
     "case-republished": _case((names.REDRIVE, {"by": "ana"}), raw="Z2FyYmFnZQ=="),
+    "case-handled-by-people": _case(
+        (names.ASSIGN, {"by": "ana", "to": "ben"}),
+        (names.COMMENT, {"by": "ana", "text": "yours"}),
+        (names.REDRIVE, {"by": "ben", "trigger": "nowhere"}),
+        (names.SNOOZE, {"by": "ben", "for": "1s"}),
+        (names.ACKNOWLEDGE, {"by": "ben"}),
+        (names.REDRIVE, {"by": "ben", "body": '{"n": 2}'}),
+        (f"signal {names.DISCARD}", {"by": "ben"}),
+        (f"signal {names.DISCARD}", {"by": "ben", "reason": "a test"}),
+        statuses=(404,),
+    ),
+    "case-redriven-by-itself": _case(
+        statuses=(404,), policy=DeadLetterConfig(auto_redrive=AutoRedrive(after=timedelta(seconds=1), factor=1.0))
+    ),
+    "case-snoozed-then-expired": _case(
+        (names.SNOOZE, {"by": "ben", "for": "1s"}), policy=DeadLetterConfig(expire_after=timedelta(seconds=2))
+    ),
+    "case-recovered": _case(
+        (f"signal {names.RECOVERED}", {"at": "2099-01-01T00:00:00Z", "delivery": "gone/shop/well"}),
+        policy=DeadLetterConfig(auto_redrive=AutoRedrive(when_recovered=True)),
+    ),
+    "watch-nobody": _input(names.CASE_WATCH, {"trigger": "nobody"}),
     "case-unreadable": _input(names.DEAD_LETTER, 7),
     "tick-published": _input(names.SCHEDULED_EVENT, {"schedule": "nightly", "data_expression": "tick.date"}),
     "tick-dead-lettered": _input(names.SCHEDULED_EVENT, {"schedule": "nightly", "data_expression": "tick.nope"}),
     "tick-unreadable": _input(names.SCHEDULED_EVENT, {"schedule": "NOT A NAME"}),
+    "tick-of-any-name": _input(names.SCHEDULED_EVENT, {"schedule": "Not A Name!", "timezone": "Europe/Berlin"}),
+    "tick-without-input": _input(names.SCHEDULED_EVENT, None),
+    "tick-unwanted": _input(names.SCHEDULED_EVENT, {"schedule": "nightly", "when": "tick.weekday == 'NEVER'"}),
+    "watch-looked-twice": _watch,
+    "escalation-recovered": _group("opened", "opened", "acknowledged", "reopened", "closed"),
+    "escalation-renewed": _group("opened", renew_after=8),
+    "escalation-unreadable": _input(names.ESCALATION, 7),
     "unknown-type": _input("NoSuchWorkflow", {"a": 1}),
     **pressure.scenarios(Users),
 }
@@ -179,7 +277,9 @@ async def _record(stack: Stack, client: Client, name: str) -> None:
         return
     await SCENARIOS[name](stack, name)
     workflow_id = ids.case_id(name) if name.startswith("case-") and name != "case-unreadable" else name
-    history = await client.get_workflow_handle(workflow_id).fetch_history()
+    described = await client.get_workflow_handle(workflow_id).describe()
+    first = described.raw_description.workflow_execution_info.first_run_id
+    history = await client.get_workflow_handle(workflow_id, run_id=first).fetch_history()
     file.write_text(_anonymous(history.to_json()) + "\n", encoding="utf-8")
 
 

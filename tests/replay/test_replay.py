@@ -46,8 +46,12 @@ def test_the_recordings_hold_every_type_and_every_end() -> None:
         (names.EVENT_DELIVERY, "CANCELED"),
         (names.DEAD_LETTER, "COMPLETED"),
         (names.DEAD_LETTER, "FAILED"),
+        (names.ESCALATION, "COMPLETED"),
+        (names.ESCALATION, "CONTINUED_AS_NEW"),
+        (names.ESCALATION, "FAILED"),
         (names.SCHEDULED_EVENT, "COMPLETED"),
         (names.SCHEDULED_EVENT, "FAILED"),
+        (names.SCHEDULE_WATCH, "TERMINATED"),
         ("NoSuchWorkflow", "FAILED"),
     }
 

@@ -25,7 +25,11 @@ EXPOSED = {
     "holdfast_gateway_ingest_duration_seconds",
     "holdfast_gateway_rejections_unkept_total",
     "holdfast_gateway_requests_total",
+    "holdfast_notifications_total",
     "holdfast_queue_depth",
+    "holdfast_schedules_missed_total",
+    "holdfast_schedules_stopped_total",
+    "holdfast_schedules_ticks_total",
     "holdfast_spool_drained_total",
     "holdfast_spool_events",
     "holdfast_spool_oldest_age_seconds",
@@ -147,5 +151,9 @@ def _used() -> Metrics:
     metrics.circuit(False)
     metrics.attempted("receipt", "delivered")
     metrics.delivered("receipt", 0.1)
+    metrics.ticked("nightly", "published")
+    metrics.tick_missed("nightly", "missed")
+    metrics.schedule_stopped("nightly")
     metrics.retried("receipt", "target.timeout")
+    metrics.notified("slack", "sent")
     return metrics

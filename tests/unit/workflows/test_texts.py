@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.contracts.attempts import FIRST, LAST, append, failed, lost, read_log
-from holdfast.contracts.dead_letter import CaseView, DeadLetterRecord, HistoryEntry
+from holdfast.contracts.dead_letter import CaseView, DeadLetterRecord
 from holdfast.contracts.delivery import Attempt, InspectChildResult
+from holdfast.contracts.moves import HistoryEntry
 from holdfast.domain.actions import WorkflowAction
 from holdfast.domain.deadletters import CaseState, Stage
 from tests.durable import RECEIVED, delivery

@@ -1,0 +1,1 @@
+"""One module per way to tell people; each turns a notification into what the other side takes. Payloads are pure."""
