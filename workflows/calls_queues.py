@@ -36,8 +36,12 @@ async def join_queue(given: JoinQueueInput) -> None:
 
 
 async def settled_before(sequence: int) -> bool:
-    """Wait about two seconds until every earlier event is settled; False where some are not."""
-    settled: bool = await workflow.execute_local_activity(
+    """Wait about two seconds until every earlier event is settled; False where some are not.
+
+    Never local: within one workflow task the signals of those events would not be seen yet. The completion of a
+    regular activity comes after them in the history.
+    """
+    settled: bool = await workflow.execute_activity(
         names.SETTLED_BEFORE,
         SettledBeforeInput(sequence=sequence),
         result_type=bool,
