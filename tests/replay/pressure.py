@@ -96,6 +96,8 @@ def queued(*said: tuple[str, Any], **how: Any) -> Scenario:
         queue = KeyQueueInput(trigger="bill", key="k", **how)
         handle = await stack.start(names.KEY_QUEUE, queue, workflow_id)
         for name, what in said:
+            if name == names.SKIP:
+                await until_state(handle, "upsert_workflow_search_attributes")  # it is blocked
             await handle.signal(name, what)
         await handle.result()
 
