@@ -49,9 +49,10 @@ lock: ## renew the hashed locks from pyproject.toml
 bench: install ## measure, as ratios against a baseline in the same run
 	$(BIN)/python -m bench
 
-docs: install ## write the generated pages again: configuration, its schema, telemetry
+docs: install ## write the generated pages again: configuration, its schema, telemetry, the API
 	$(BIN)/holdfast config-docs
 	$(BIN)/python -m holdfast.telemetry.document > docs/telemetry.md
+	$(BIN)/python -m workers.api.reference
 
 screenshots: install ## take the README's pictures again (needs Chromium)
 	$(BIN)/python -m docs.screenshots

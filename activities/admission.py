@@ -25,6 +25,7 @@ from holdfast.domain.lanes import Entry, Exit, Later
 from holdfast.domain.pressure import DeliveryLimits
 from holdfast.errors import ErrorCode, HoldfastError
 from holdfast.settings.file import LoadedConfig
+from holdfast.settings.live import LiveConfig
 from holdfast.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ class Admission:
     """Knows the lanes of the configuration; one per process."""
 
     bus: Bus
-    loaded: LoadedConfig
+    loaded: LoadedConfig | LiveConfig
     metrics: Metrics
     clock: Clock
     controls: Controls | None = None

@@ -5,25 +5,40 @@ along in heartbeat details between attempts, and in the failure at the end.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities import log as log_target
+from activities import messages
 from activities.admission import TROUBLE, Admission, Held, Permit
 from activities.boundary import classify, is_permanent, translate
 from activities.http import HttpTarget
 from activities.nats import NatsTarget
+from activities.own import OwnTarget
+from activities.people import PeopleTarget
+from activities.steps import StepResolver
 from activities.target import Receipt, Shipment
 from holdfast.bus.connect import Bus
-from holdfast.bus.objects import chunks_of
+from holdfast.bus.objects import Loading, chunks_of, load_body
 from holdfast.clock import Clock
 from holdfast.contracts import names
 from holdfast.contracts.attempts import append, failed, lost, read_log
 from holdfast.contracts.delivery import Attempt, DeliverInput, DeliverResult
-from holdfast.domain.actions import HttpAction, LogAction, NatsAction
+from holdfast.domain.actions import (
+    Action,
+    ActivityAction,
+    EmailAction,
+    HttpAction,
+    LogAction,
+    MessageAction,
+    NatsAction,
+    SlackAction,
+    StepAction,
+    WorkflowAction,
+)
 from holdfast.domain.retry import backoff
 from holdfast.errors import Defect, ErrorCode, HoldfastError
 from holdfast.telemetry.metrics import Metrics
@@ -39,6 +54,8 @@ class Deliver:
     nats: NatsTarget
     metrics: Metrics
     clock: Clock
+    own: OwnTarget = field(default_factory=lambda: OwnTarget(dict))
+    people: PeopleTarget | None = None
     bus: Bus | None = None  # where bodies lie that are too large for an envelope
     admission: Admission | None = None
 
@@ -67,7 +84,8 @@ class Deliver:
         if permit is not None:
             await permit.leave(failed=False)
         self.metrics.attempted(trigger, "delivered")
-        self.metrics.delivered(trigger, (self.clock.now() - given.envelope.received_at).total_seconds())
+        if not isinstance(given.spec.action, StepAction):  # a step is a part of a delivery
+            self.metrics.delivered(trigger, (self.clock.now() - given.envelope.received_at).total_seconds())
         return DeliverResult(attempt=number, summary=receipt.summary, result=receipt.result)
 
     async def _enter(self, given: DeliverInput, number: int) -> Permit | None:
@@ -103,15 +121,41 @@ class Deliver:
             chunks = chunks_of(self.bus, event) if event.body_ref is not None and self.bus is not None else None
             trace = current.traceparent, current.tracestate
             shipment = Shipment(given.delivery, event, *trace, chunks, given.answer_wanted)
-            match given.spec.action:
-                case HttpAction() as action:
-                    return await self.http.send(action, shipment)
-                case NatsAction() as action:
-                    return await self.nats.send(action, shipment)
-                case LogAction() as action:
-                    return log_target.write(action, shipment)
-                case _:
-                    raise Defect(ErrorCode.DEFECT, f"no activity carries out the action {given.spec.action.kind}")
+            action = given.spec.action
+            if isinstance(action, StepAction):
+                action = await StepResolver(self.bus).resolve(action, event)
+            return await self._carry_out(action, shipment, given.spec.trigger, number)
+
+    async def _carry_out(self, action: Action, shipment: Shipment, trigger: str, number: int) -> Receipt:
+        match action:
+            case HttpAction() if action.needs_whole_body and shipment.event.body_ref is not None:
+                return await self._send_whole(action, shipment)
+            case HttpAction():
+                return await self.http.send(action, shipment)
+            case NatsAction():
+                return await self.nats.send(action, shipment)
+            case ActivityAction():
+                return await self.own.send(action, shipment, trigger=trigger, attempt=number)
+            case MessageAction():
+                return await messages.send(action, shipment, trigger, number)
+            case WorkflowAction():
+                return await messages.start(action, shipment, trigger)
+            case SlackAction() if self.people is not None:
+                return await self.people.slack(action, shipment)
+            case EmailAction() if self.people is not None:
+                return await self.people.email(action, shipment)
+            case LogAction():
+                return log_target.write(action, shipment)
+            case _:
+                raise Defect(ErrorCode.DEFECT, f"no activity carries out the action {action.kind}")
+
+    async def _send_whole(self, action: HttpAction, shipment: Shipment) -> Receipt:
+        """Send a body that lies elsewhere, read as a whole first; few at a time, for they are large."""
+        if self.bus is None:
+            raise Defect(ErrorCode.DEFECT, "the body lies elsewhere, and there is no bus to read it from")
+        async with self.bus.part(Loading).room:
+            body = await load_body(self.bus, shipment.event)
+            return await self.http.send(action, replace(shipment, body=body, chunks=None))
 
     def _failed(self, given: DeliverInput, number: int, error: HoldfastError) -> Exception:
         """Count a failed attempt, keep it for the next one, and say how long to wait."""

@@ -18,6 +18,7 @@ from holdfast.contracts.escalations import CaseNotice, ReportedCase
 from holdfast.domain.escalations import DEFAULT, EscalationConfig, GroupBy
 from holdfast.domain.zones import zone_table
 from holdfast.settings.file import HoldfastConfig, LoadedConfig
+from holdfast.settings.live import LiveConfig
 from holdfast.temporal import escalations
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ _PREFIX = ids.escalation_id("x").removesuffix("x")
 class Escalations:
     """Reports cases, with the worker's own client."""
 
-    loaded: LoadedConfig
+    loaded: LoadedConfig | LiveConfig
 
     @activity.defn(name=names.REPORT_CASE)
     async def report_case(self, given: CaseNotice) -> ReportedCase:

@@ -13,7 +13,7 @@ from temporalio import activity
 from activities.boundary import boundary
 from holdfast.bus.connect import Bus
 from holdfast.bus.retention import Progress, progress_of
-from holdfast.bus.streams import DISPATCHER
+from holdfast.bus.streams import dispatcher_of
 from holdfast.contracts import names
 from holdfast.contracts.queues import ClosedInput, ClosedResult, JoinQueueInput, SettledBeforeInput
 from holdfast.temporal.queues import join_queue, state_of
@@ -28,8 +28,7 @@ class Queues:
     """Answers queues."""
 
     bus: Bus
-    _known: Progress | None = None
-    _at: float = -1e9
+    _known: dict[str, tuple[Progress, float]] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @activity.defn(name=names.SETTLED_BEFORE)
@@ -38,7 +37,7 @@ class Queues:
         with boundary():
             pause = FIRST_PAUSE
             for _ in range(LOOKS):
-                if (await self._progress()).past(given.sequence):
+                if (await self._progress(given.stream)).past(given.sequence):
                     return True
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.3, 0.15)
@@ -56,10 +55,12 @@ class Queues:
         with boundary():
             await join_queue(activity.client(), given.queue, given.join)
 
-    async def _progress(self) -> Progress:
+    async def _progress(self, stream: str) -> Progress:
         async with self._lock:
-            if self._known is None or time.monotonic() - self._at > FRESH:
+            known, at = self._known.get(stream, (None, 0.0))
+            if known is None or time.monotonic() - at > FRESH:
                 # asked before the answer: what it says holds from then on
                 asked = time.monotonic()
-                self._known, self._at = await progress_of(self.bus, DISPATCHER), asked
-            return self._known
+                known = await progress_of(self.bus, dispatcher_of(stream))
+                self._known[stream] = known, asked
+            return known

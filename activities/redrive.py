@@ -35,6 +35,7 @@ from holdfast.domain.json_scan import Path
 from holdfast.domain.matching import Matched, Passed, Seen, Undecidable, Verdict, see
 from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput, bounded
 from holdfast.settings.file import LoadedConfig
+from holdfast.settings.live import LiveConfig
 
 TIMEOUT = timedelta(seconds=8)  # below the attempt's 10 s, so that the reason is ours
 
@@ -44,7 +45,7 @@ class Redrives:
     """Prepares redrives with the configuration as it is now."""
 
     bus: Bus
-    loaded: LoadedConfig
+    loaded: LoadedConfig | LiveConfig
     ticks: Ticks
 
     @activity.defn(name=names.PREPARE_REDRIVE)
@@ -62,7 +63,11 @@ class Redrives:
             if isinstance(spec, str):
                 return PrepareRedriveResult(reason=spec)
             delivery = DeliveryInput(
-                envelope=envelope, spec=spec, sequence=given.record.sequence, redrive=given.redrive
+                envelope=envelope,
+                spec=spec,
+                sequence=given.record.sequence,
+                redrive=given.redrive,
+                completed=tuple(one for one in given.record.steps if one.stands),
             )
             return PrepareRedriveResult(delivery=delivery)
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import load
+from bench.bulk import bulk
 from bench.filters import filter_costs
 from bench.schemes import verification_costs
 from bench.stack import resident, running
@@ -265,6 +266,7 @@ PARTS: dict[str, Callable[[], Awaitable[list[Row]]]] = {
     "schemes": schemes,
     "abuse": abuse,
     "filters": filters,
+    "bulk": bulk,
 }
 
 

@@ -30,6 +30,11 @@ class WebhookApp:
         self.rest = _fastapi("Holdfast")
         self.rest.include_router(health_router(readiness))
         self.rest.include_router(status_router(status))
+        self.describe(routes)
+
+    def describe(self, routes: Routes) -> None:
+        """Have the OpenAPI document tell of these routes."""
+        self.rest.openapi_schema = None
         described = document(self.rest, routes)
         self.rest.openapi = lambda: described  # type: ignore[method-assign]
 

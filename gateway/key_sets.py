@@ -58,10 +58,15 @@ class KeySets:
     async def keep(self) -> None:
         """Fetch every set now and whenever it is no longer fresh; never returns."""
         while self._held:
-            await asyncio.gather(*(self._refresh(one, held) for one, held in self._held.items()))
+            await asyncio.gather(*(self._refresh(one, held) for one, held in tuple(self._held.items())))
             wait = AGAIN if any(held.failed for held in self._held.values()) else FRESH
             await asyncio.sleep(wait.total_seconds())
         await asyncio.Event().wait()
+
+    def want(self, wanted: Iterable[KeySet]) -> None:
+        """Know these sets as well; a new one is fetched when it is first needed, and from then on kept fresh."""
+        for one in wanted:
+            self._held.setdefault(one, _Held())
 
     async def get(self, wanted: KeySet, names: frozenset[str]) -> tuple[Key, ...]:
         """Return the keys of a set, in which the keys of these names should be.

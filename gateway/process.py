@@ -29,16 +29,19 @@ from gateway.routes import Routes
 from gateway.server import Server, listen, server_of
 from gateway.spool import BusOrOutbox, outbox_of
 from gateway.status import Status
+from gateway.taking import Taking
 from gateway.waiting import Waiting
 from holdfast.bus.connect import Bus
 from holdfast.bus.fsync import verify_fsync
 from holdfast.bus.news import Newsroom
 from holdfast.bus.publish import EventPublisher
+from holdfast.bus.streams import EVENTS, stream_named
 from holdfast.bus.topology import ensure_streams
 from holdfast.clock import Clock, SystemClock
 from holdfast.domain.limits import GatewayLimits
 from holdfast.settings.access import load_access
 from holdfast.settings.file import LoadedConfig
+from holdfast.settings.live import LiveConfig
 from holdfast.settings.process import ProcessSettings
 from holdfast.settings.secrets import Secrets
 from holdfast.telemetry.metrics import Metrics
@@ -48,6 +51,7 @@ log = logging.getLogger(__name__)
 _GRACE = 2.0  # s beyond DRAIN before a server task is cancelled
 
 
+FIXED = ("gateway", "api")  # of holdfast.yaml: read at the start only
 FLUSH_REJECTIONS = timedelta(milliseconds=500)
 
 
@@ -63,18 +67,18 @@ class Gateway:
         confirm: Confirm | None = None,
     ) -> None:
         clock = clock or SystemClock()
-        bus_config = loaded.config.bus
+        self.live = LiveConfig(loaded, metrics, FIXED, actions=False)
         self._confirm = confirm or SubscriptionConfirmer()
         self._settings = settings
         self.bus = Bus.from_settings(settings, "holdfast-gateway")
 
         async def prepare() -> None:
-            await ensure_streams(self.bus, bus_config)
-            await verify_fsync(self.bus, settings, bus_config)
+            await ensure_streams(self.bus, self.live.config.bus)
+            await verify_fsync(self.bus, settings, self.live.config.bus)
 
         self.outbox = outbox_of(loaded.config.gateway, settings.data_dir)
-        self.readiness = Readiness(self.bus, prepare, self.outbox)
-        publisher = EventPublisher(self.bus)
+        self.readiness = Readiness(self.bus, prepare, self.outbox, self.live.facts)
+        publisher = EventPublisher(self.bus, self._stream_of)
         store: Store = BusStore(publisher, self.readiness)
         self._drain: Drain | None = None
         if self.outbox is not None:
@@ -92,11 +96,17 @@ class Gateway:
         pipeline = Pipeline(store, clock, self._confirm, quotas, self._waiting, self._key_sets)
         hooks = Hooks(routes, pipeline, metrics, clock, self._rejections)
         limits = limits.model_copy(update={"connections": allow_connections(limits.connections)})
-        self._web = server_of(WebhookApp(hooks, routes, self.readiness, status), Connections(limits, metrics))
+        app = WebhookApp(hooks, routes, self.readiness, status)
+        self.live.on_change(Taking(self.bus, self.live, routes, quotas, self._key_sets, app).prepare)
+        self._web = server_of(app, Connections(limits, metrics))
         of_ops = Connections(GatewayLimits(connections=OPS_CONNECTIONS), Uncounted())
         self._ops = server_of(ops_app(self.readiness, metrics), of_ops)
         self.port = 0
         self.ops_port = 0
+
+    def _stream_of(self, source: str) -> str:
+        config = self.live.config.sources.get(source)
+        return EVENTS if config is None else stream_named(config.stream)  # a source that is gone: from the outbox
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -110,6 +120,7 @@ class Gateway:
             asyncio.create_task(self.readiness.keep(), name="readiness"),
             asyncio.create_task(self._key_sets.keep(), name="key sets"),
             asyncio.create_task(self._rejections.keep(), name="rejections"),
+            asyncio.create_task(self.live.keep(), name="configuration"),
         ]
         if self._drain is not None:
             keeping.append(asyncio.create_task(self._drain.keep(), name="outbox"))
@@ -161,6 +172,7 @@ async def run(settings: ProcessSettings, loaded: LoadedConfig, metrics: Metrics 
     """Serve until SIGTERM or SIGINT; a second signal ends the process at once."""
     gateway = Gateway(settings, loaded, metrics or Metrics())
     async with gateway.running():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.live.ask)
         gc.freeze()  # what lives as long as the process need not be looked at again at every collection
         await _asked_to_stop()
 

@@ -90,9 +90,19 @@ class Quotas:
     """The limits of all sources, and of the process."""
 
     def __init__(self, sources: Mapping[str, SourceLimits], requests: int, now: Monotonic) -> None:
+        self._limits = dict(sources)
+        self._now = now
         self._of = {name: Quota(name, limits, now) for name, limits in sources.items()}
         self._requests = requests
         self.at_work = 0
+
+    def replace(self, sources: Mapping[str, SourceLimits]) -> None:
+        """Take other limits; a source whose limits are the same keeps what it has used of them."""
+        same = {name for name, limits in sources.items() if self._limits.get(name) == limits}
+        self._of = {
+            name: self._of[name] if name in same else Quota(name, limits, self._now) for name, limits in sources.items()
+        }
+        self._limits = dict(sources)
 
     def of(self, source: str) -> Quota:
         """Return the quota of a configured source."""

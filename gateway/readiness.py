@@ -25,7 +25,15 @@ gateway that is ready all the same would hide it until the outbox is full."""
 class Readiness:
     """The state that health endpoints show and that intake obeys."""
 
-    def __init__(self, bus: Bus, prepare: Callable[[], Awaitable[None]], outbox: Outbox | None = None) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        prepare: Callable[[], Awaitable[None]],
+        outbox: Outbox | None = None,
+        config: Callable[[], dict[str, object]] = dict,
+    ) -> None:
+        """`config` describes the configuration in force."""
+        self._config = config
         self._bus = bus
         self._outbox = outbox
         self._prepare = prepare
@@ -54,8 +62,9 @@ class Readiness:
 
     def facts(self) -> dict[str, Any]:
         """Where there is an outbox: the state of the bus and of it, for "ready" alone does not say which one takes."""
+        config = {"config": self._config()}
         if self._outbox is None:
-            return {}
+            return config
         problem, trouble, state = self._bus_problem(), self._outbox.problem, self._outbox.state
         outbox = {
             "state": "ready" if trouble is None else trouble.message,
@@ -63,7 +72,7 @@ class Readiness:
             "bytes": state.bytes,
             "oldest_seconds": round(self._outbox.oldest_age, 3),
         }
-        return {"bus": "ready" if problem is None else problem.message, "outbox": outbox}
+        return {"bus": "ready" if problem is None else problem.message, "outbox": outbox, **config}
 
     def _bus_problem(self) -> HoldfastError | None:
         if not self._bus.is_connected:

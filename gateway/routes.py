@@ -87,6 +87,10 @@ class Routes:
             else:
                 self._fixed[route.path.encode()] = route
 
+    def replace(self, other: "Routes") -> None:
+        """Become `other`, in one step; requests under way keep the route they found."""
+        self._fixed, self._patterns = other._fixed, other._patterns  # noqa: SLF001 - of our own kind
+
     def find(self, raw_path: bytes) -> tuple[Route, dict[str, str]] | None:
         """Return the route and the decoded `{parts}` of a path as it stood in the request line."""
         route = self._fixed.get(raw_path)

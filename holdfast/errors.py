@@ -1,6 +1,6 @@
 """The one family of errors, each with a stable dotted code; branch on the code, never on the text.
 
-Two translators turn them into something else: `gateway/problems.py` (RFC 9457) and `activities/boundary.py`
+Their translators: `gateway/problems.py` and `workers/api/problems.py` (RFC 9457) and `activities/boundary.py`
 (`ApplicationError(type=code)`).
 """
 
@@ -21,6 +21,8 @@ class ErrorCode(StrEnum):
     REQUEST_METHOD_NOT_ALLOWED = "request.method_not_allowed"
     SOURCE_RATE_LIMITED = "source.rate_limited"
     SOURCE_TOO_CONCURRENT = "source.too_concurrent"
+    REQUEST_MISDIRECTED = "request.misdirected"
+    REQUEST_CROSS_ORIGIN = "request.cross_origin"
     SOURCE_UNKNOWN = "source.unknown"
     SIGNATURE_MISSING = "signature.missing"
     SIGNATURE_INVALID = "signature.invalid"
@@ -34,9 +36,12 @@ class ErrorCode(StrEnum):
     CASE_CLOSED = "case.closed"
     CASE_REDRIVING = "case.redriving"
     CASE_REFUSED = "case.refused"
+    CASE_REDRIVEN = "case.redriven"
+    OPERATION_ILLEGAL_MOVE = "operation.illegal_move"
     NOT_FOUND = "not_found"
     ACCESS_UNAUTHENTICATED = "access.unauthenticated"
     ACCESS_FORBIDDEN = "access.forbidden"
+    ACCESS_THROTTLED = "access.throttled"
     # a dependency is away, or the outcome is unknown
     BUS_UNAVAILABLE = "bus.unavailable"
     BUS_TIMEOUT = "bus.timeout"
@@ -64,14 +69,21 @@ class ErrorCode(StrEnum):
     TARGET_REFUSED = "target.refused"
     TARGET_FAILED = "target.failed"
     TARGET_MISCONFIGURED = "target.misconfigured"
+    TARGET_FORBIDDEN = "target.forbidden"
     BODY_MISSING = "body.missing"
     BODY_DAMAGED = "body.damaged"
     WORKFLOW_FAILED = "workflow.failed"
     WORKFLOW_NOT_RUNNABLE = "workflow.not_runnable"
+    WORKFLOW_NOT_FOUND = "workflow.not_found"
     WORKFLOW_UNKNOWN_TYPE = "workflow.unknown_type"
     DELIVERY_HELD = "delivery.held"
     DELIVERY_CANCELLED = "delivery.cancelled"
     ORDER_QUEUE_FULL = "order.queue_full"
+    DELIVERY_OVERDUE = "delivery.overdue"
+    RUN_TERMINATED = "run.terminated"
+    RUN_TIMED_OUT = "run.timed_out"
+    RUN_CANCELLED = "run.cancelled"
+    RUN_FAILED = "run.failed"
     START_REJECTED = "start.rejected"
     DEAD_LETTERED = "dead_lettered"
     # a bug

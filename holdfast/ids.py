@@ -6,7 +6,9 @@ The event id is computed in the gateway and carried; all other ids derive from i
     delivery         {trigger}/{source}/{event id}       workflow id of EventDelivery
     redrive          {delivery}:r{n}                     workflow id of the n-th redrive
     queue            queue/{trigger}/{key}               workflow id of KeyQueue
+    replay           {delivery}:replay-{once|operation}  workflow id of a delivery made anew from the stream
     case             dead-letter/{delivery}              workflow id of DeadLetter
+    operation        operation/{name}                    workflow id of BulkOperation and Replay
     escalation       escalation/{policy}/{group}         workflow id of Escalation
     CloudEvent       {its id}.{hash of source and id}    event id of an accepted CloudEvent
 
@@ -77,13 +79,31 @@ def queue_id(trigger: str, key: str) -> str:
 
 
 def is_redrive(workflow_id: str) -> bool:
-    """Whether a delivery's workflow id is that of a redrive."""
+    """Whether a delivery's workflow id is that of a redrive or of a replay: of an event that is not new."""
     return ":r" in workflow_id  # `:` stands in no token
+
+
+def first_delivery(workflow_id: str) -> str:
+    """Return the delivery that a redrive, of whatever number, goes back to; a delivery itself as it is."""
+    return workflow_id.partition(":r")[0]  # `:` stands in no token
 
 
 def case_id(dead_letter_id: str) -> str:
     """Workflow id of the case for a dead letter."""
     return f"dead-letter/{dead_letter_id}"
+
+
+def operation_id(operation: str) -> str:
+    """Workflow id of an operation over many things."""
+    return f"operation/{token(operation)}"
+
+
+def replay_id(delivery: str, again: str) -> str:
+    """Workflow id of `delivery` made anew from the stream; `again` is the operation that repeats it, if one does.
+
+    Without it the id is the same for every replay, so that two of them deliver an event once.
+    """
+    return f"{delivery}:replay-{token(again) if again else 'once'}"
 
 
 def watch_id(trigger: str) -> str:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pydantic import SecretStr
 
 from holdfast.bus.connect import Bus
+from holdfast.bus.lookup import event_streams
 from holdfast.bus.streams import stream_plans
 from holdfast.bus.topology import ensure_streams
 from holdfast.domain.streams import BusConfig
@@ -44,6 +45,6 @@ async def connected(server: NatsServer, config: BusConfig | None = None) -> Asyn
 
 async def delete_streams(bus: Bus) -> None:
     """Remove what an earlier test left behind."""
-    for plan in stream_plans(BusConfig()):
+    for name in {plan.name for plan in stream_plans(BusConfig())} | set(await event_streams(bus)):
         with contextlib.suppress(Exception):
-            await bus.jetstream.delete_stream(plan.name)
+            await bus.jetstream.delete_stream(name)

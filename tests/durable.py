@@ -102,7 +102,7 @@ class Stack:
         """Read every dead letter in the stream."""
         info = await self.bus.jetstream.stream_info(DEAD_LETTERS)
         found = []
-        for sequence in range(info.state.first_seq, info.state.last_seq + 1):
+        for sequence in range(max(info.state.first_seq, 1), info.state.last_seq + 1):
             message = await self.bus.jetstream.get_msg(DEAD_LETTERS, sequence)
             found.append(DeadLetterRecord.model_validate_json(message.data or b""))
         return found

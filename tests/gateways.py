@@ -63,12 +63,20 @@ class Running:
     ops: httpx.AsyncClient
 
     async def ready(self, within: float = 20.0) -> None:
-        """Wait until it says so itself."""
+        """Wait until it says so itself; with an outbox that is before its bus is."""
 
         async def says_so() -> bool:
             return (await self.http.get("/healthz/ready")).status_code == 200
 
         await assert_eventually(says_so, within, "the gateway becomes ready")
+
+    async def on_the_bus(self) -> None:
+        """Wait until events go to the bus, and not to an outbox."""
+
+        async def says_so() -> bool:
+            return bool((await self.ops.get("/healthz/ready")).json().get("bus", "ready") == "ready")
+
+        await assert_eventually(says_so, 20.0, "the gateway's bus becomes ready")
 
     async def github(self, body: bytes, delivery: str = "d-1", **more: Any) -> httpx.Response:
         """POST a body as GitHub does; `more`: `event`, `secret`, `headers`."""
@@ -127,6 +135,7 @@ async def fresh(
 ) -> AsyncIterator[Running]:
     """Serve on empty streams."""
     async with connected(server), serving(server, directory, config, clock=clock, confirm=confirm) as running:
+        await running.on_the_bus()
         yield running
 
 

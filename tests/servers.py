@@ -86,10 +86,10 @@ def nats(directory: Path, *, sync_always: bool = True) -> Iterator[NatsServer]:
 
 
 @contextlib.contextmanager
-def temporal(directory: Path) -> Iterator[TemporalServer]:
-    """Start a Temporal dev server as the embedded stack does."""
+def temporal(directory: Path, *flags: str) -> Iterator[TemporalServer]:
+    """Start a Temporal dev server as the embedded stack does, with more flags."""
     plan = TemporalPlan(directory / "temporal", *free_ports(4))
-    command = plan.write()
+    command = [*plan.write(), *flags]
     server = TemporalServer(command, directory / "temporal.log", lambda: _temporal_ready(plan), plan=plan)
     try:
         server.start()

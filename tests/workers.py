@@ -40,6 +40,9 @@ triggers:
     run: {workflow: Theirs, task_queue: theirs, args: [event, event]}
 """
 
+# a sweep by the clock would find what other tests left on the same servers
+SELDOM = "\nsweeper: {every: 1d, custody_every: 6d}\n"
+
 
 def settings_of(nats: NatsServer, temporal: TemporalServer) -> ProcessSettings:
     """Process settings that point at a test's servers, with free ports for the worker."""
@@ -55,7 +58,7 @@ async def temporal_client(temporal: TemporalServer, nats: NatsServer) -> Client:
 async def working(settings: ProcessSettings, directory: Path, yaml: str = YAML) -> AsyncIterator[WorkerProcess]:
     """Run a worker while the block runs; its streams are those that are there."""
     file = directory / "holdfast.yaml"
-    file.write_text(yaml)
+    file.write_text(yaml if "sweeper:" in yaml else yaml + SELDOM)
     process, stop = WorkerProcess(settings, load_config(file), Metrics()), asyncio.Event()
     task = asyncio.create_task(process.serve(stop))
     try:

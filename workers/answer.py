@@ -8,18 +8,18 @@ from temporalio.client import Client
 from holdfast.bus.asking import Answering
 from holdfast.bus.connect import Bus
 from holdfast.contracts.status import DeliveriesAnswer, DeliveriesQuestion
-from holdfast.domain.matching import CompiledTriggers
 from holdfast.errors import HoldfastError
+from holdfast.settings.live import LiveConfig
 from holdfast.temporal.whereabouts import Whereabouts
 
 
-def answering(bus: Bus, client: Client, triggers: CompiledTriggers, ui: str | None) -> Answering:
+def answering(bus: Bus, client: Client, live: LiveConfig, ui: str | None) -> Answering:
     """Return the service; `ui` is the address of the Temporal UI, where it is known."""
     temporal = Whereabouts(client, ui)
 
     async def answer(question: DeliveriesQuestion) -> DeliveriesAnswer:
         try:
-            return await temporal.find(question, (each.name for each in triggers.listening(question.source)))
+            return await temporal.find(question, (each.name for each in live.triggers.listening(question.source)))
         except HoldfastError as error:
             return DeliveriesAnswer(trouble=error.message)
 

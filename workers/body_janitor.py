@@ -1,8 +1,9 @@
 """Large bodies live as long as anything can need them, and no longer.
 
-A body is needed while its event lies in EVENTS, while a delivery or a case of it is open in Temporal, and while a dead
-letter refers to it: asked in the order in which events move, so that one on its way is met. What nobody needs goes when
-that was found twice, ten minutes apart; what was never referred to (the gateway died in between) after an hour.
+A body is needed while its event lies in a stream of events, while a delivery or a case of it is open in Temporal, and
+while a dead letter refers to it: asked in the order in which events move, so that one on its way is met. What nobody
+needs goes when that was found twice, ten minutes apart; what was never referred to (the gateway died in between) after
+an hour.
 """
 
 import asyncio
@@ -18,10 +19,10 @@ from temporalio.client import Client
 
 from holdfast import ids
 from holdfast.bus.connect import Bus
-from holdfast.bus.lookup import last_of, read
+from holdfast.bus.lookup import event_streams, last_of, read
 from holdfast.bus.objects import Description, chunks_subject, descriptions, remove
 from holdfast.bus.retention import fill_of, purge_subject, subjects_of
-from holdfast.bus.streams import BODIES_STREAM, DEAD_LETTERS, EVENTS, source_token, subject_for
+from holdfast.bus.streams import BODIES_STREAM, DEAD_LETTERS, source_token, subject_for
 from holdfast.contracts.dead_letter import DeadLetterRecord
 from holdfast.errors import HoldfastError
 from holdfast.temporal.deliveries import is_under_way
@@ -41,7 +42,7 @@ class BodyJanitor:
     client: Client
     grace: timedelta = GRACE
     sure: timedelta = SURE
-    _lies_at: dict[str, int] = field(default_factory=dict)  # name → sequence of an event in EVENTS that refers to it
+    _lies_at: dict[str, tuple[str, int]] = field(default_factory=dict)  # name → stream, sequence of an event with it
     _unneeded: dict[str, tuple[int, datetime]] = field(default_factory=dict)  # name → description, and since when
 
     async def run(self) -> None:
@@ -55,7 +56,7 @@ class BodyJanitor:
 
     async def sweep(self, now: datetime) -> list[str]:
         """Look at every body once; return the names of those removed. Raises Unavailable, and then all is kept."""
-        first = (await fill_of(self.bus, EVENTS)).first
+        first = {stream: (await fill_of(self.bus, stream)).first for stream in await event_streams(self.bus)}
         known: set[str] = set()
         present: set[str] = set()
         gone: list[str] = []
@@ -68,18 +69,20 @@ class BodyJanitor:
                 if await remove(self.bus, found) and not found.deleted:
                     gone.append(found.name)
                 self._unneeded.pop(found.name, None)
-        for memory in (self._lies_at, self._unneeded):
-            for name in memory.keys() - present:
-                memory.pop(name)
+        for name in (self._lies_at.keys() | self._unneeded.keys()) - present:
+            self._lies_at.pop(name, None)
+            self._unneeded.pop(name, None)
         await self._drop_chunks(known, now)
         if gone:
             log.info("janitor.bodies_removed", extra={"bodies": len(gone)})
         return gone
 
-    async def _may_go(self, found: Description, first: int, now: datetime) -> bool:
-        if self._lies_at.get(found.name, 0) >= first:
+    async def _may_go(self, found: Description, first: dict[str, int], now: datetime) -> bool:
+        stream, at = self._lies_at.get(found.name, ("", 0))
+        # where settling removes an event, its place says nothing of the ones before
+        if first.get(stream, at + 1) <= at and await self._still(stream, at):
             return False
-        if await self._needed(found):
+        if await self._needed(found, tuple(first)):
             self._unneeded.pop(found.name, None)
             return False
         sequence, since = self._unneeded.setdefault(found.name, (found.sequence, now))
@@ -88,12 +91,17 @@ class BodyJanitor:
             return False
         return now - since >= self.sure
 
-    async def _needed(self, found: Description) -> bool:
+    async def _still(self, stream: str, sequence: int) -> bool:
+        found = await anext(read(self.bus, stream, ">", after=sequence - 1), None)
+        return found is not None and found.sequence == sequence
+
+    async def _needed(self, found: Description, streams: tuple[str, ...]) -> bool:
         name = found.name.encode()
-        async for event in read(self.bus, EVENTS, subject_for(found.source, found.event_id)):
-            if name in event.data:
-                self._lies_at[found.name] = event.sequence
-                return True
+        for stream in streams:
+            async for event in read(self.bus, stream, subject_for(found.source, found.event_id, stream)):
+                if name in event.data:
+                    self._lies_at[found.name] = (stream, event.sequence)
+                    return True
         if await is_under_way(self.client, found.source, found.event_id):
             return True
         shard = ids.shard(found.source, found.event_id)

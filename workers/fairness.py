@@ -10,17 +10,12 @@ from temporalio.common import Priority
 
 from holdfast.domain.sources import SourceConfig
 
+MAX_KEY = 64  # bytes that Temporal takes; names of sources are shorter
 
-class Fairness:
-    """The shares of the configuration."""
 
-    def __init__(self, sources: Mapping[str, SourceConfig]) -> None:
-        self._known = {
-            name: Priority(priority_key=source.priority, fairness_key=name, fairness_weight=source.weight)
-            for name, source in sources.items()
-        }
-
-    def of(self, source: str) -> Priority:
-        """Return the share of a source; one that is not configured has a share of its own."""
-        known = self._known.get(source)
-        return known if known is not None else Priority(fairness_key=source[:64])
+def share_of(source: str, sources: Mapping[str, SourceConfig]) -> Priority:
+    """Return the share of a source; one that is not configured (a schedule) has a share of its own."""
+    known = sources.get(source)
+    if known is None:
+        return Priority(fairness_key=source.encode()[:MAX_KEY].decode("utf-8", "ignore"))
+    return Priority(priority_key=known.priority, fairness_key=source, fairness_weight=known.weight)

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from holdfast.errors import ErrorCode, RejectedInput
+from holdfast.settings.live import LiveConfig
 from holdfast.telemetry.metrics import Metrics
 
 KEEP_ALIVE = 5  # s
@@ -27,7 +28,7 @@ class OpsServer(uvicorn.Server):
         yield
 
 
-def ops_server(reasons: Callable[[], dict[str, str]], metrics: Metrics) -> OpsServer:
+def ops_server(reasons: Callable[[], dict[str, str]], config: LiveConfig, metrics: Metrics) -> OpsServer:
     """Return the server; `reasons` says by component why the worker is not ready, and is empty when it is."""
 
     async def live(_: Request) -> Response:
@@ -35,7 +36,8 @@ def ops_server(reasons: Callable[[], dict[str, str]], metrics: Metrics) -> OpsSe
 
     async def ready(_: Request) -> Response:
         why = reasons()
-        return JSONResponse({"status": "not ready" if why else "ready", "reasons": why}, 503 if why else 200)
+        state = {"status": "not ready" if why else "ready", "reasons": why, "config": config.facts()}
+        return JSONResponse(state, 503 if why else 200)
 
     async def numbers(_: Request) -> Response:
         body, kind = await asyncio.to_thread(metrics.exposition)

@@ -1,10 +1,11 @@
-"""Space in EVENTS: what is settled and older than the archive goes, and sooner when the stream fills up.
+"""Space in the streams of events: what is settled and older than the archive goes, and sooner when the stream fills up.
 
 Nothing past the dispatcher's ack floor is ever purged: an unsettled event keeps its place, and a full stream says 503.
 """
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +13,7 @@ from holdfast.bus.connect import Bus
 from holdfast.bus.lookup import settled_up_to
 from holdfast.bus.retention import StreamFill, fill_of, first_after, purge_up_to
 from holdfast.bus.streams import EVENTS
-from holdfast.domain.streams import EventsStreamConfig
+from holdfast.domain.stream_policy import EventsStreamConfig
 from holdfast.errors import HoldfastError
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,8 @@ class Janitor:
     """Purges what is settled."""
 
     bus: Bus
-    config: EventsStreamConfig
+    policy: Callable[[], EventsStreamConfig | None]  # in force now; None: nothing is purged
+    stream: str = EVENTS
 
     async def run(self) -> None:
         """Sweep for ever; a sweep that fails is repeated with the next."""
@@ -40,13 +42,19 @@ class Janitor:
 
     async def sweep(self, now: datetime) -> int:
         """Purge once and return the first sequence that stays. Raises Unavailable."""
-        fill = await fill_of(self.bus, EVENTS)
-        settled = await settled_up_to(self.bus)
-        expired = await first_after(self.bus, EVENTS, now - self.config.archive_for, fill)
+        policy = self.policy()
+        fill = await fill_of(self.bus, self.stream)
+        if policy is None or policy.keeps != "limits":  # settling itself removes the events
+            return fill.first
+        settled = await settled_up_to(self.bus, self.stream)
+        expired = await first_after(self.bus, self.stream, now - policy.archive_for, fill)
         keep_from = min(max(expired, crowded_out(fill)), settled + 1)
         if keep_from > fill.first:
-            await purge_up_to(self.bus, EVENTS, keep_from)
-            log.info("janitor.purged", extra={"from": fill.first, "to": keep_from - 1, "settled": settled})
+            await purge_up_to(self.bus, self.stream, keep_from)
+            log.info(
+                "janitor.purged",
+                extra={"from": fill.first, "to": keep_from - 1, "settled": settled, "stream": self.stream},
+            )
         return max(keep_from, fill.first)
 
 

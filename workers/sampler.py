@@ -7,8 +7,9 @@ from datetime import timedelta
 from temporalio.client import Client
 
 from holdfast.bus.connect import Bus
+from holdfast.bus.lookup import event_streams
 from holdfast.bus.retention import backlog_of
-from holdfast.bus.streams import DISPATCHER
+from holdfast.bus.streams import dispatcher_of
 from holdfast.errors import HoldfastError
 from holdfast.telemetry.metrics import Metrics
 from holdfast.temporal.case_list import count_open
@@ -22,8 +23,8 @@ async def sample(bus: Bus, client: Client, metrics: Metrics) -> None:
     """Sample for ever; what cannot be seen keeps its last value."""
     while True:
         try:
-            backlog = await backlog_of(bus, DISPATCHER)
-            metrics.queue_depth(backlog.pending, backlog.ack_pending)
+            backlogs = [await backlog_of(bus, dispatcher_of(stream)) for stream in await event_streams(bus)]
+            metrics.queue_depth(sum(each.pending for each in backlogs), sum(each.ack_pending for each in backlogs))
         except HoldfastError as error:
             log.debug("sample.queue_depth", extra={"code": error.code})
         try:

@@ -22,8 +22,8 @@ from holdfast.bus.streams import Unmatched
 from holdfast.contracts.dead_letter import DeadLetterRecord
 from holdfast.contracts.delivery import DeliveryInput
 from holdfast.domain.events import Envelope, decode_envelope
-from holdfast.domain.matching import CompiledTriggers
 from holdfast.errors import ErrorCode, HoldfastError, PermanentFailure, RejectedInput
+from holdfast.settings.live import LiveConfig
 from holdfast.telemetry import names
 from holdfast.telemetry.metrics import Metrics
 from holdfast.telemetry.tracing import span
@@ -31,7 +31,7 @@ from holdfast.temporal.namespace import verify_search_attributes
 from holdfast.temporal.queues import join_queue, queue_of
 from holdfast.temporal.starts import start_delivery
 from workers.decide import Arrived, Decision, Starts, Stray, Unwanted, decide, start_failed
-from workers.fairness import Fairness
+from workers.fairness import share_of
 from workers.gate import Gate, GateState
 from workers.tell import tell_decided, tell_given_up, tell_repeated
 
@@ -51,11 +51,10 @@ class Dispatcher:
 
     bus: Bus
     client: Client
-    triggers: CompiledTriggers
+    live: LiveConfig
     gate: Gate
     metrics: Metrics
     admission: Admission
-    fairness: Fairness
 
     async def handle(self, message: Message) -> None:
         """Settle one message; never raises for anything that a message or a server can do."""
@@ -92,15 +91,16 @@ class Dispatcher:
     async def _decide(self, arrived: Arrived) -> Decision:
         """Decide, with the body where it lies elsewhere and an expression reads it. Raises Unavailable."""
         envelope = refers(arrived.data)
-        if envelope is None or not self.triggers.needs(envelope.source):
-            return decide(arrived, self.triggers)
+        triggers = self.live.triggers  # those of this moment, for the whole of this event
+        if envelope is None or not triggers.needs(envelope.source):
+            return decide(arrived, triggers)
         async with self.bus.part(Loading).room:
             body: bytes | PermanentFailure
             try:
                 body = await load_body(self.bus, envelope)
             except PermanentFailure as error:
                 body = error
-            return await asyncio.to_thread(decide, replace(arrived, body=body), self.triggers)
+            return await asyncio.to_thread(decide, replace(arrived, body=body), triggers)
 
     async def _perform(self, decision: Decision, arrived: Arrived) -> None:
         match decision:
@@ -120,6 +120,7 @@ class Dispatcher:
                     source=envelope.source,
                     event_id=envelope.id,
                     event_type=envelope.type,
+                    stream=arrived.stream,
                     sequence=sequence,
                     at=at,
                 )
@@ -132,9 +133,10 @@ class Dispatcher:
     async def _start(self, given: DeliveryInput, arrived: Arrived) -> None:
         """Start one delivery, or dead-letter it where Temporal can never take it."""
         try:
-            gated = given.spec.action.kind == "workflow" and self.admission.gates(given.spec.trigger, given.spec.action)
+            action, share = given.spec.action, share_of(given.envelope.source, self.live.config.sources)
+            gated = action.kind == "workflow" and self.admission.gates(given.spec.trigger, action)
             asked = given.model_copy(update={"gated": True}) if gated else given
-            started = await start_delivery(self.client, asked, self.fairness.of(given.envelope.source))
+            started = await start_delivery(self.client, asked, share)
             if (place := queue_of(given)) is not None:
                 await join_queue(self.client, *place)
         except RejectedInput as error:

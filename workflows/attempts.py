@@ -88,4 +88,8 @@ def _exhausted(first: AttemptFailed, rest: AttemptFailed, allowed: int) -> GaveU
 
 
 def _delivered(given: DeliveryInput, done: DeliverResult) -> DeliveryResult:
-    return DeliveryResult(attempts=done.attempt, target=given.spec.action.target, result=done.result or done.summary)
+    return DeliveryResult(
+        attempts=done.attempt,
+        target=given.spec.action.target,
+        result=done.summary if done.result is None else done.result,
+    )

@@ -40,11 +40,13 @@ from holdfast.contracts.delivery import (
     DeliveryResult,
     InspectChildInput,
     InspectChildResult,
+    PreparedStep,
     TerminateChildInput,
 )
 from holdfast.contracts.escalations import CaseNotice, ReportedCase
 from holdfast.contracts.news import Ended
 from holdfast.contracts.notifications import Notification, NotifyResult
+from holdfast.contracts.operations import SliceInput, SliceResult, Survey, SurveyInput
 from holdfast.contracts.schedule_watch import WatchState
 from holdfast.contracts.scheduled import PublishTickInput, ScheduledResult
 from holdfast.domain.actions import SearchAttribute, WorkflowAction
@@ -165,6 +167,32 @@ async def look_at_trigger(given: LookInput) -> LookResult:
     return found
 
 
+async def survey_operation(given: SurveyInput) -> Survey:
+    """Count what an operation means. Raises ActivityError where its selection makes no sense."""
+    found: Survey = await workflow.execute_activity(
+        names.SURVEY_OPERATION,
+        given,
+        result_type=Survey,
+        start_to_close_timeout=policies.LONGEST_SURVEY,
+        heartbeat_timeout=policies.OPERATION_HEARTBEAT,
+        retry_policy=policies.FOR_EVER,
+    )
+    return found
+
+
+async def advance_operation(given: SliceInput) -> SliceResult:
+    """Do the next items of an operation. Raises ActivityError where its selection makes no sense."""
+    did: SliceResult = await workflow.execute_activity(
+        names.ADVANCE_OPERATION,
+        given,
+        result_type=SliceResult,
+        start_to_close_timeout=policies.LONGEST_SLICE,
+        heartbeat_timeout=policies.OPERATION_HEARTBEAT,
+        retry_policy=policies.FOR_EVER,
+    )
+    return did
+
+
 async def inspect_child(workflow_id: str) -> InspectChildResult:
     """Look whether a child has begun."""
     return await _small(names.INSPECT_CHILD, InspectChildInput(workflow_id=workflow_id), InspectChildResult)
@@ -208,6 +236,11 @@ async def notify(given: Notification) -> NotifyResult:
         summary=f"{given.about}: {given.notifier}"[:200],
     )
     return result
+
+
+async def prepare_step(given: DeliverInput) -> PreparedStep:
+    """Resolve a step that runs a workflow of the user's own. Raises ActivityError where its mappings fail."""
+    return await _small(names.PREPARE_STEP, given, PreparedStep)
 
 
 async def _small(activity: str, given: Any, result: type[Result]) -> Result:

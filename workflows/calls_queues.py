@@ -35,7 +35,7 @@ async def join_queue(given: JoinQueueInput) -> None:
     )
 
 
-async def settled_before(sequence: int) -> bool:
+async def settled_before(sequence: int, stream: str) -> bool:
     """Wait about two seconds until every earlier event is settled; False where some are not.
 
     Never local: within one workflow task the signals of those events would not be seen yet. The completion of a
@@ -43,7 +43,7 @@ async def settled_before(sequence: int) -> bool:
     """
     settled: bool = await workflow.execute_activity(
         names.SETTLED_BEFORE,
-        SettledBeforeInput(sequence=sequence),
+        SettledBeforeInput(sequence=sequence, stream=stream),
         result_type=bool,
         start_to_close_timeout=policies.SMALL_CALL,
         retry_policy=policies.FOR_EVER,

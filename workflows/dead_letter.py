@@ -301,7 +301,7 @@ class DeadLetter:
         if self._is_repeated():
             return
         self._check(move)
-        verify(given, self._opened.record, facts().at)
+        verify(given, self._opened.record, self._opened.lines, facts().at)
 
     def _do(self, model: type[MoveInput], raw: RawValue) -> CaseView:
         given = given_as(model, raw)

@@ -13,7 +13,7 @@ from temporalio.exceptions import FailureError
 from holdfast.contracts import names
 from holdfast.contracts.delivery import DeliveryInput, DeliveryResult, Progress
 from holdfast.contracts.queues import TurnInput
-from holdfast.domain.actions import WorkflowAction
+from holdfast.domain.actions import StepsAction, WorkflowAction
 from holdfast.errors import ErrorCode
 from workflows import calls, policies, records
 from workflows.attempts import attempt
@@ -21,7 +21,8 @@ from workflows.escalate import dead_letter, facts
 from workflows.hold import Hold, queue_of, tell_queue, wait_for_admission, wait_for_time, wait_for_turn
 from workflows.inputs import NOTHING, Unreadable, read
 from workflows.outcomes import GaveUp, Outcome, is_cancellation, unforeseen
-from workflows.supervise import supervise
+from workflows.steps import Steps
+from workflows.supervise import supervise, supervise_admitted
 from workflows.tell import tell_delivered, tell_gave_up
 
 
@@ -31,6 +32,7 @@ class EventDelivery:
 
     def __init__(self) -> None:
         self._hold = Hold()
+        self._steps: Steps | None = None
 
     @workflow.signal(name=names.RELEASE)
     def release(self) -> None:
@@ -62,12 +64,14 @@ class EventDelivery:
 
     async def _to_its_end(self, given: DeliveryInput) -> DeliveryResult:
         try:
-            outcome = await _carry_out(given, self._hold)
+            outcome = await self._carry_out(given)
         except (asyncio.CancelledError, FailureError) as error:
             if is_cancellation(error) and calls.cancel_requested():
                 # the cancellation is spent here: what is awaited from now on is not cancelled again
                 text = "somebody cancelled the delivery; an attempt that was under way may still have arrived"
-                await dead_letter(records.of_delivery(given, GaveUp(ErrorCode.DELIVERY_CANCELLED, text), facts()))
+                steps = tuple(self._steps.outcomes) if self._steps is not None else ()
+                gave_up = GaveUp(ErrorCode.DELIVERY_CANCELLED, text, steps=steps)
+                await dead_letter(records.of_delivery(given, gave_up, facts()))
                 await tell_gave_up(given, ErrorCode.DELIVERY_CANCELLED, 0)
                 raise
             outcome = unforeseen(error)
@@ -85,22 +89,29 @@ class EventDelivery:
         """Show what failed so far and is not among Temporal's own pending activities."""
         return self._hold.progress
 
+    async def _carry_out(self, given: DeliveryInput) -> Outcome:
+        """Wait for the turn and the time, carry it out, and say so where people saw it wait."""
+        hold = self._hold
+        if given.spec.pressure is not None:
+            passed_over = await wait_for_turn(given, hold)
+            if passed_over is not None:
+                return passed_over
+            await wait_for_time(given, hold)
+        outcome = await self._act(given)
+        if hold.shown and isinstance(outcome, DeliveryResult):
+            calls.mark(state=names.STATE_DELIVERED)
+            calls.tell("")
+        return outcome
 
-async def _carry_out(given: DeliveryInput, hold: Hold) -> Outcome:
-    """Wait for the turn and the time, then choose the way for the action."""
-    delivery = workflow.info().workflow_id
-    if given.spec.pressure is not None:
-        passed_over = await wait_for_turn(given, hold)
-        if passed_over is not None:
-            return passed_over
-        await wait_for_time(given, hold)
-    if isinstance(given.spec.action, WorkflowAction):
-        if given.gated:
-            await wait_for_admission(given, hold)
-        outcome = await supervise(given, given.spec.action, delivery=delivery, gated=given.gated)
-    else:
-        outcome = await attempt(given, delivery, hold)
-    if hold.shown and isinstance(outcome, DeliveryResult):
-        calls.mark(state=names.STATE_DELIVERED)
-        calls.tell("")
-    return outcome
+    async def _act(self, given: DeliveryInput) -> Outcome:
+        """Choose the way for the action."""
+        delivery, hold = workflow.info().workflow_id, self._hold
+        if isinstance(given.spec.action, WorkflowAction) and not given.spec.action.detached:
+            if given.gated:
+                await wait_for_admission(given, hold)
+                return await supervise_admitted(given, given.spec.action, delivery=delivery)
+            return await supervise(given, given.spec.action, delivery=delivery)
+        if isinstance(given.spec.action, StepsAction):
+            self._steps = Steps(given, given.spec.action, delivery, lambda step, name: attempt(step, name, hold))
+            return await self._steps.run()
+        return await attempt(given, delivery, hold)

@@ -33,7 +33,9 @@ class Hold:
 def queue_of(given: DeliveryInput) -> KeyQueueInput | None:
     """Return the queue that a delivery stands in; a redrive stands in none, for its dead letter is the head of one."""
     pressure = given.spec.pressure
-    if pressure is None or pressure.key is None or given.redrive is not None or given.sequence is None:
+    if pressure is None or pressure.key is None or given.sequence is None:
+        return None
+    if given.redrive is not None or given.replay is not None:
         return None
     return KeyQueueInput(
         trigger=given.spec.trigger,
@@ -53,7 +55,7 @@ async def wait_for_turn(given: DeliveryInput, hold: Hold) -> Outcome | None:
     calls.tell(narrate.waiting(given, f"its turn among the events with key `{queue.key}`", None))
     hold.progress = Progress(waiting=f"its turn among the events with key {queue.key}")
     while not await calls.until(lambda: bool(hold.turn), within=policies.JOIN_AGAIN):
-        join = JoinInput(delivery=workflow.info().workflow_id, sequence=given.sequence or 0)
+        join = JoinInput(delivery=workflow.info().workflow_id, sequence=given.sequence or 0, stream=given.stream)
         await calls_queues.join_queue(JoinQueueInput(queue=queue, join=join))
     hold.progress = Progress()
     if hold.turn == "go":

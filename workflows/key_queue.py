@@ -34,7 +34,7 @@ class KeyQueue:
     """One queue. Its workflow id is `queue/{trigger}/{key}`, so there is one, whoever starts it."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, int] = {}  # delivery → sequence
+        self._waiting: dict[str, JoinInput] = {}
         self._head: JoinInput | None = None
         self._done: dict[str, bool] = {}
         self._joined = 0
@@ -57,7 +57,7 @@ class KeyQueue:
         if len(self._waiting) >= policies.MAX_WAITING:
             self._refused.append(given.delivery)
             return
-        self._waiting[given.delivery] = given.sequence
+        self._waiting[given.delivery] = given
         self._joined += 1
 
     @workflow.signal(name=names.DONE)
@@ -80,7 +80,7 @@ class KeyQueue:
         if isinstance(given, Unreadable):
             raise await dead_letter(records.of_unreadable(given, facts()))
         for join in given.waiting:
-            self._waiting.setdefault(join.delivery, join.sequence)
+            self._waiting.setdefault(join.delivery, join)
         self._head, self._blocked, self._passed = given.head, given.blocked, list(given.passed)
         self._skipped = self._skips if not given.blocked else 0
         await calls.until(lambda: bool(self._waiting) or self._head is not None, within=FIRST_JOINS_WITHIN)
@@ -110,10 +110,11 @@ class KeyQueue:
             if not self._waiting:
                 return
             first = self._first()
-            if not await calls_queues.settled_before(first.sequence):
+            if not await calls_queues.settled_before(first.sequence, first.stream):
                 self._tell(given, "an earlier event is still being dispatched")
                 return
-            first = self._first()  # a smaller one may have joined meanwhile, and nothing smaller can come
+            # a smaller one of its stream may have joined meanwhile, and nothing smaller can come
+            first = self._first(first.stream)
             if given.throttle is not None:
                 await self._throttle(given.throttle, first)
                 return
@@ -165,7 +166,7 @@ class KeyQueue:
         """Wait until nothing has come for `quiet`; let the last one go, and tell the others."""
         seen = self._joined
         more = await calls.until(lambda: self._joined > seen, within=quiet)
-        last = max(self._waiting, key=lambda delivery: self._waiting[delivery], default=None)
+        last = max(self._waiting, key=lambda one: self._waiting[one].sequence, default=None)
         for delivery in [one for one in self._waiting if one != last]:
             del self._waiting[delivery]
             await self._turn(delivery, "superseded")
@@ -196,9 +197,10 @@ class KeyQueue:
     def _next_free(self, rule: ThrottleConfig) -> timedelta:
         return max(self._passed[0] + rule.per - facts().at, timedelta(milliseconds=1))
 
-    def _first(self) -> JoinInput:
-        delivery = min(self._waiting, key=lambda one: (self._waiting[one], one))
-        return JoinInput(delivery=delivery, sequence=self._waiting[delivery])
+    def _first(self, stream: str = "") -> JoinInput:
+        """Return the first of a stream, or of all: streams are told apart, for their sequences are not comparable."""
+        waiting = [one for one in self._waiting.values() if one.stream == stream or not stream]
+        return min(waiting, key=lambda one: (one.sequence, one.delivery))
 
     async def _turn(self, delivery: str, verdict: Turn) -> bool:
         return await calls_queues.signal(delivery, names.TURN, TurnInput(verdict=verdict))
@@ -209,11 +211,11 @@ class KeyQueue:
             calls.mark(state=state)
 
     def _tell(self, given: KeyQueueInput, what: str) -> None:
-        line = sorted(self._waiting, key=lambda one: self._waiting[one])
+        line = sorted(self._waiting, key=lambda one: self._waiting[one].sequence)
         calls.tell(narrate.queue(given.trigger, given.key, what, line))
 
     def _carried(self, given: KeyQueueInput) -> KeyQueueInput:
-        waiting = tuple(JoinInput(delivery=delivery, sequence=n) for delivery, n in self._waiting.items())
+        waiting = tuple(self._waiting.values())
         return given.model_copy(
             update={
                 "waiting": waiting,

@@ -3,6 +3,7 @@
 Flow: Update or signal → **read → verify** → case. Everything here raises ApplicationError, which refuses and no more.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from temporalio import workflow
@@ -19,6 +20,7 @@ from holdfast.contracts.moves import (
     DiscardInput,
     MoveInput,
     RedriveInput,
+    RedriveLine,
     SnoozeInput,
 )
 from holdfast.domain.deadletters import CaseState, Move
@@ -53,9 +55,15 @@ def change_of(move: Move) -> Change | None:
     return next((change for one, change in _CHANGES if one == move), None)
 
 
-def verify(given: MoveInput, record: DeadLetterRecord, now: datetime) -> None:
-    """Refuse what is well formed and yet cannot be done. Raises ApplicationError `input.invalid`."""
+def verify(given: MoveInput, record: DeadLetterRecord, lines: Sequence[RedriveLine], now: datetime) -> None:
+    """Refuse what is well formed and yet cannot be done. Raises ApplicationError `input.invalid`, `case.redriven`."""
     if isinstance(given, RedriveInput):
+        if given.unless_since is not None and since_redriven(lines, given.unless_since):
+            raise ApplicationError(
+                f"it was redriven since {given.unless_since.isoformat(timespec='seconds')}",
+                type=ErrorCode.CASE_REDRIVEN,
+                non_retryable=True,
+            )
         if given.body is None and not (record.envelope or record.raw_base64 or record.tick):
             raise invalid("there is nothing to send again; give a `body`")
     elif isinstance(given, SnoozeInput):
@@ -64,6 +72,11 @@ def verify(given: MoveInput, record: DeadLetterRecord, now: datetime) -> None:
             raise invalid(f"until: {end.isoformat()} is in the past")
         if end - now > policies.LONGEST_SNOOZE:
             raise invalid("until: at most 366 days from now")
+
+
+def since_redriven(lines: Sequence[RedriveLine], since: datetime) -> bool:
+    """Whether a redrive was begun at or after `since`; one that was refused as asked has changed nothing."""
+    return any(line.at >= since and line.outcome != "refused" for line in lines)
 
 
 def given_as(model: type[Model], raw: RawValue) -> Model:

@@ -20,7 +20,7 @@ from temporalio.exceptions import (
 )
 
 from holdfast.contracts.attempts import append, failed, read_log
-from holdfast.contracts.delivery import Attempt, DeliveryResult, HeldBack
+from holdfast.contracts.delivery import Attempt, DeliveryResult, HeldBack, StepOutcome
 from holdfast.errors import ErrorCode, bounded
 
 _CODES = frozenset(ErrorCode)
@@ -34,6 +34,7 @@ class GaveUp:
     message: str
     attempts: tuple[Attempt, ...] = ()
     count: int = 0
+    steps: tuple[StepOutcome, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from temporalio.common import RetryPolicy as TemporalRetryPolicy
 
 from holdfast.contracts.notifications import NOTIFY_ATTEMPTS
-from holdfast.domain.actions import Action, HttpAction
+from holdfast.domain.actions import Action, ActivityAction, HttpAction, MessageAction, StepAction
 from holdfast.domain.retry import RetryPolicy
+from holdfast.domain.runs import ActionConfig
 
 FAILURE_TYPES: list[type[BaseException]] = [
     ValueError,
@@ -30,6 +31,8 @@ FIRST_ATTEMPT_LOCAL = timedelta(
 )  # a workflow task lives 30 s (DeliveryStart); longer attempts would renew it
 ATTEMPT_SLACK = timedelta(seconds=2)  # the activity ends itself at the action's timeout and says why; this is the net
 NATS_TIMEOUT = timedelta(seconds=5)
+PEOPLE_TIMEOUT = timedelta(seconds=15)  # SMTP needs several round trips
+UPDATE_AT_MOST = timedelta(minutes=10)
 LOG_TIMEOUT = timedelta(seconds=2)
 SMALL_CALL = timedelta(seconds=10)  # one publish, one describe: what takes longer is hung
 
@@ -65,7 +68,14 @@ LOOK_FIRST = timedelta(minutes=1)  # between looks at a trigger that delivers, o
 LOOK_LAST = timedelta(minutes=5)  # between looks at one that stays silent
 LONGEST_LOOK = timedelta(hours=1)  # a look that releases thousands of cases at its rate
 LOOK_HEARTBEAT = timedelta(seconds=30)
+SWEEP_HEARTBEAT = timedelta(minutes=2)  # a sweep says that it lives per run, and one run may cost a few slow calls
 REDRIVE_NUMBERS = 50  # ids to step over where an earlier case of the same dead letter already used them
+CONFIRM_WITHIN = timedelta(hours=1)  # an operation that nobody confirms ends
+SLICE = timedelta(seconds=5)  # of an operation: as long as its pace needs for one slice, so that `pause` acts soon
+SLICE_ITEMS = 250  # and never more than these, whatever the pace
+LONGEST_SURVEY = timedelta(hours=2)
+LONGEST_SLICE = timedelta(minutes=10)  # the activity ends its slice itself after seconds; this is the net
+OPERATION_HEARTBEAT = timedelta(seconds=20)  # a worker that died is noticed so soon
 TASK_TIMEOUT = timedelta(seconds=30)  # of a delivery's workflow task: three times the longest local attempt
 
 SHOWN_AFTER = timedelta(seconds=5)  # a shorter wait is not worth a search attribute
@@ -83,9 +93,28 @@ WATCH_ROUNDS = 200  # looks per run; each is five events of history
 
 def attempt_timeout(action: Action) -> timedelta:
     """How long one attempt at `action` may take."""
-    if isinstance(action, HttpAction):
+    if isinstance(action, HttpAction | ActivityAction):
         return action.timeout
+    if isinstance(action, MessageAction):
+        return min(action.within, UPDATE_AT_MOST) if action.how == "update" else SMALL_CALL
+    if isinstance(action, StepAction):
+        return _configured_timeout(action.run)
+    if action.kind in {"slack", "email"}:
+        return PEOPLE_TIMEOUT
+    if action.kind == "workflow":  # a detached run: one start
+        return SMALL_CALL
     return LOG_TIMEOUT if action.kind == "log" else NATS_TIMEOUT
+
+
+def _configured_timeout(run: ActionConfig) -> timedelta:
+    """The same for a step, whose action is resolved only when it is carried out."""
+    timed = run.http or run.activity
+    if timed is not None:
+        return timed.timeout
+    update = run.update or run.update_with_start
+    if run.slack is not None or run.email is not None:
+        return PEOPLE_TIMEOUT
+    return min(update.within, UPDATE_AT_MOST) if update is not None else SMALL_CALL
 
 
 def remaining(policy: RetryPolicy, *, attempts: int) -> TemporalRetryPolicy:

@@ -20,25 +20,26 @@ def run_id(delivery: str) -> str:
     return f"{delivery}/run"
 
 
-async def supervise(given: DeliveryInput, action: WorkflowAction, *, delivery: str, gated: bool = False) -> Outcome:
-    """Run the user's workflow to its end. Raises what a cancellation of this delivery raises.
-
-    `gated`: it was admitted, so its place is renewed while it runs and given back at its end.
-    """
-    if not gated:
-        return await _supervise(given, action, delivery)
+async def supervise_admitted(given: DeliveryInput, action: WorkflowAction, *, delivery: str) -> Outcome:
+    """Run it as `supervise` does; it was admitted, so its place is renewed while it runs and given back at its end."""
     admitted, failed = AdmitInput(delivery=delivery, spec=given.spec), None
     try:
-        outcome = await _supervise(given, action, delivery, renewing=admitted)
+        outcome = await supervise(given, action, delivery=delivery, renewing=admitted)
         failed = isinstance(outcome, GaveUp)
     finally:
         await calls_queues.leave(admitted.model_copy(update={"failed": failed}))
     return outcome
 
 
-async def _supervise(
-    given: DeliveryInput, action: WorkflowAction, delivery: str, renewing: AdmitInput | None = None
+async def supervise(
+    given: DeliveryInput,
+    action: WorkflowAction,
+    *,
+    delivery: str,
+    counted: bool = True,
+    renewing: AdmitInput | None = None,
 ) -> Outcome:
+    """Run the user's workflow to its end. Raises what a cancellation of this delivery raises."""
     child_id = action.id or run_id(delivery)
     try:
         child = await calls.start_run(
@@ -55,7 +56,8 @@ async def _supervise(
         if is_cancellation(error) and calls.cancel_requested():
             raise
         return _gave_up(*child_failed(error))
-    await calls.count_run(CountRunInput(trigger=given.spec.trigger, received_at=given.envelope.received_at))
+    if counted:
+        await calls.count_run(CountRunInput(trigger=given.spec.trigger, received_at=given.envelope.received_at))
     return DeliveryResult(attempts=1, target=action.target, result=result)
 
 

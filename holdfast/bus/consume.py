@@ -12,6 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -38,16 +39,21 @@ _ENDED = frozenset({"404", "408"})  # nothing there, or the pull has expired: as
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message that is ours to settle. `deliveries` counts from 1; `sequence` is its place in the stream."""
+    """One message that is ours to settle. `deliveries` counts from 1; `sequence` is its place in the stream.
+
+    `ordinal` is the place of this delivery among all of its consumer.
+    """
 
     stream: str
     sequence: int
     deliveries: int
+    ordinal: int
     subject: str
     data: bytes
     awaited_until: datetime | None  # a gateway waits for the outcome until then
     _reply: str
     _bus: Bus
+    _watch: "Watch | None" = None
 
     async def ack(self) -> None:
         """Settle for good and wait until the server knows. Raises Unavailable: then it will be delivered again."""
@@ -55,6 +61,8 @@ class Message:
 
     async def redeliver(self, after: timedelta) -> None:
         """Hand it back, to be delivered again after `after`. Best effort: a lost request means the ack wait."""
+        if self._watch is not None:
+            self._watch.handed_back(self.sequence)
         body = json.dumps({"delay": int(after.total_seconds() * 1e9)}).encode()
         await self._tell(b"-NAK " + body)
 
@@ -69,12 +77,32 @@ class Message:
             log.debug("bus.tell_failed", extra={"code": classify(error).code})
 
 
+class Watch(Protocol):
+    """Who looks at a consumer's messages: `workers.evictions.Evictions`."""
+
+    def saw(self, message: Message) -> None:
+        """Look at one, in the order of arrival, before it is handled."""
+        ...
+
+    def handed_back(self, sequence: int) -> None:
+        """Hear that one is to be delivered again."""
+        ...
+
+
 class Consumer:
     """Pulls from one durable consumer and hands each message to `handle`, at most `slots()` at a time."""
 
     def __init__(
-        self, bus: Bus, plan: ConsumerPlan, *, handle: Callable[[Message], Awaitable[None]], slots: Callable[[], int]
+        self,
+        bus: Bus,
+        plan: ConsumerPlan,
+        *,
+        handle: Callable[[Message], Awaitable[None]],
+        slots: Callable[[], int],
+        watch: "Watch | None" = None,
     ) -> None:
+        """Prepare; `watch` is told of every message."""
+        self._watch = watch
         self._bus = bus
         self._plan = plan
         self._handle = handle
@@ -176,21 +204,25 @@ class Consumer:
         tokens = frame.reply.split(".")
         first = 2 if len(tokens) == 9 else 4
         try:
-            deliveries, sequence = int(tokens[first + 2]), int(tokens[first + 3])
+            deliveries, sequence, ordinal = (int(tokens[first + n]) for n in (2, 3, 4))
         except (IndexError, ValueError) as error:  # only the server writes it; a stranger's frame must not end us
             raise Unavailable(ErrorCode.BUS_UNAVAILABLE, "the bus handed out a message without its address") from error
         return Message(
             stream=tokens[first],
             deliveries=deliveries,
             sequence=sequence,
+            ordinal=ordinal,
             subject=frame.subject,
             data=frame.data,
             awaited_until=awaited_until(frame.headers),
             _reply=frame.reply,
             _bus=self._bus,
+            _watch=self._watch,
         )
 
     def _begin(self, message: Message) -> None:
+        if self._watch is not None:
+            self._watch.saw(message)
         task = asyncio.create_task(self._work(message))
         self._working.add(task)
         task.add_done_callback(self._ended)

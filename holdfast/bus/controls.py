@@ -6,7 +6,7 @@ cannot read it now keeps what it read last; one that never read it sends nothing
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Literal
 
@@ -81,8 +81,10 @@ async def _change(bus: Bus, name: str, given: Pause | None) -> bool:
 class Controls:
     """What is paused, as one worker last read it."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, changed: Callable[[str, bool], None] = lambda _name, _paused: None) -> None:
+        """`changed` is told of every trigger or target that is paused (True) or resumed."""
         self._bus = bus
+        self._changed = changed
         self._read = asyncio.Event()
         self.pauses: Mapping[str, Pause] = {}
 
@@ -100,6 +102,7 @@ class Controls:
                 said = ""
                 for name in sorted(found.keys() ^ self.pauses.keys()):
                     state = "paused" if name in found else "resumed"
+                    self._changed(name, name in found)
                     log.warning("controls.changed", extra={"what": name, "state": state})
                 self.pauses = found
                 self._read.set()

@@ -20,10 +20,15 @@ from holdfast.bus.errors import of_api_error
 from holdfast.bus.requests import Requests
 from holdfast.bus.streams import (
     DEAD_LETTERS,
-    DISPATCHER,
     EVENTS,
+    EVICTIONS,
+    OWN_EVENTS,
     UNMATCHED,
+    Evicted,
     Unmatched,
+    dead_letter_subject,
+    dispatcher_of,
+    evictions_subject,
     source_token,
     subject_for,
     unmatched_subject,
@@ -57,6 +62,7 @@ class FoundEvent:
     envelope: Envelope
     stored_at: datetime
     settled: bool
+    stream: str = EVENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +74,47 @@ class FoundDeadLetter:
     stored_at: datetime
 
 
+async def event_streams(bus: Bus) -> list[str]:
+    """Return the streams of events that exist, EVENTS first, also those no longer configured. Raises Unavailable."""
+    found: list[str] = []
+    while True:
+        question = json.dumps({"subject": "events.>", "offset": len(found)}).encode()
+        reply, error = _json(await bus.part(Requests).request("$JS.API.STREAM.NAMES", question, timeout=CALL))
+        if error is not None:
+            raise of_api_error(error.get("err_code"), error.get("code"), error.get("description"))
+        page = [name for name in reply.get("streams") or [] if isinstance(name, str)]
+        found += page
+        if not page or len(found) >= int(reply.get("total", 0)):
+            return sorted((name for name in found if name == EVENTS or name.startswith(OWN_EVENTS)), key=_events_first)
+
+
+def _events_first(stream: str) -> tuple[bool, str]:
+    return stream != EVENTS, stream
+
+
 async def find_event(bus: Bus, source: str, event_id: str) -> FoundEvent | None:
-    """Find one event, or None. Raises Unavailable."""
-    async for raw in read(bus, EVENTS, subject_for(source, event_id)):
+    """Find one event in whichever stream of events has it, or None. Raises Unavailable."""
+    for stream in await event_streams(bus):
+        async for raw in read(bus, stream, subject_for(source, event_id, stream)):
+            try:
+                envelope = decode_envelope(raw.data)
+            except RejectedInput:
+                continue
+            if (envelope.source, envelope.id) == (source, event_id):
+                settled = raw.sequence <= await settled_up_to(bus, stream)
+                return FoundEvent(raw.sequence, envelope, raw.stored_at, settled, stream)
+    return None
+
+
+async def find_record(bus: Bus, record: DeadLetterRecord) -> FoundDeadLetter | None:
+    """Find the dead letter with the id of `record`, which says where it would lie, or None. Raises Unavailable."""
+    async for raw in read(bus, DEAD_LETTERS, dead_letter_subject(record)):
         try:
-            envelope = decode_envelope(raw.data)
-        except RejectedInput:
+            known = DeadLetterRecord.model_validate_json(raw.data)
+        except ValidationError:
             continue
-        if (envelope.source, envelope.id) == (source, event_id):
-            return FoundEvent(raw.sequence, envelope, raw.stored_at, raw.sequence <= await settled_up_to(bus))
+        if known.id == record.id:
+            return FoundDeadLetter(raw.sequence, known, raw.stored_at)
     return None
 
 
@@ -115,9 +153,24 @@ async def find_dead_letters(
             yield FoundDeadLetter(raw.sequence, record, raw.stored_at)
 
 
-async def settled_up_to(bus: Bus) -> int:
-    """Return the dispatcher's ack floor in EVENTS: everything up to it is settled; 0 without a dispatcher."""
-    subject = f"$JS.API.CONSUMER.INFO.{DISPATCHER.stream}.{DISPATCHER.name}"
+async def find_evictions(bus: Bus, stream: str) -> AsyncIterator[Evicted]:
+    """Iterate over what was evicted from a stream unprocessed, from the oldest record kept. Raises Unavailable."""
+    async for raw in read(bus, EVICTIONS, evictions_subject(stream)):
+        if (record := evicted(raw.data)) is not None:
+            yield record
+
+
+def evicted(data: bytes) -> Evicted | None:
+    """Read one record of EVICTIONS; None for what is none."""
+    try:
+        return Evicted.model_validate_json(data)
+    except ValidationError:
+        return None
+
+
+async def settled_up_to(bus: Bus, stream: str = EVENTS) -> int:
+    """Return the dispatcher's ack floor in a stream: everything up to it is settled; 0 without a dispatcher."""
+    subject = f"$JS.API.CONSUMER.INFO.{stream}.{dispatcher_of(stream).name}"
     reply, error = _json(await bus.part(Requests).request(subject, b"", timeout=CALL))
     if error is not None:
         if error.get("err_code") == _NO_CONSUMER:

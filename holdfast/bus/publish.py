@@ -3,7 +3,7 @@
 Flow: identify → **publish** ─PubAck→ answer; and: give up → **publish_dead_letter**. Same `Nats-Msg-Id` on every try.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,11 +16,15 @@ from holdfast.bus.requests import Requests
 from holdfast.bus.streams import (
     DEAD_LETTERS,
     EVENTS,
+    EVICTIONS,
     EXPECTED_STREAM,
     LIMITS,
+    MAX_MESSAGE,
     UNMATCHED,
+    Evicted,
     Unmatched,
     dead_letter_subject,
+    evictions_subject,
     subject_for,
     unmatched_subject,
 )
@@ -31,6 +35,7 @@ from holdfast.errors import Defect, ErrorCode, RejectedInput, Unavailable
 
 HEADER_FRAME = len("NATS/1.0\r\n\r\n")
 MESSAGE_ID = "Nats-Msg-Id"
+EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
 _SMALLER: tuple[dict[str, None], ...] = ({}, {"spec": None}, {"spec": None, "raw_base64": None, "envelope": None})
 
 
@@ -67,15 +72,17 @@ class Publisher:
         sent = dict(headers)
         if expected is not None:
             sent[EXPECTED_STREAM] = expected
-        _check_size(body, sent, min(self._bus.max_payload, LIMITS.get(expected or "", self._bus.max_payload)))
+        _check_size(body, sent, min(self._bus.max_payload, _limit(expected, self._bus.max_payload)))
         return _stored(await self._requests.request(subject, body, sent, timeout=timeout), expected)
 
 
 class EventPublisher:
-    """The gateway's hot path: accepted events into EVENTS."""
+    """The gateway's hot path: accepted events into the stream of their source."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, stream_of: Callable[[str], str] = lambda _: EVENTS) -> None:
+        """`stream_of` returns the JetStream stream of a source."""
         self._bus = bus
+        self._stream_of = stream_of
         self._publisher = Publisher(bus)
 
     async def store_body(self, envelope: Envelope, body: bytes, *, timeout: timedelta) -> None:
@@ -94,14 +101,15 @@ class EventPublisher:
     ) -> Stored:
         """Store one event that is encoded already, with further headers. Raises as `Publisher.publish` does."""
         headers = {MESSAGE_ID: ids.message_id(source, event_id), **(marks or {})}
+        stream = self._stream_of(source)
         return await self._publisher.publish(
-            subject_for(source, event_id), record, headers, expected=EVENTS, timeout=timeout
+            subject_for(source, event_id, stream), record, headers, expected=stream, timeout=timeout
         )
 
     def check_size(self, source: str, event_id: str, record: bytes) -> None:
         """Refuse what the bus would refuse, as far as is known while it is away: RejectedInput `request.too_large`."""
-        headers = {MESSAGE_ID: ids.message_id(source, event_id), EXPECTED_STREAM: EVENTS}
-        _check_size(record, headers, min(self._bus.known_max_payload or LIMITS[EVENTS], LIMITS[EVENTS]))
+        headers = {MESSAGE_ID: ids.message_id(source, event_id), EXPECTED_STREAM: self._stream_of(source)}
+        _check_size(record, headers, min(self._bus.known_max_payload or MAX_MESSAGE, MAX_MESSAGE))
 
 
 async def publish_dead_letter(bus: Bus, record: DeadLetterRecord, *, timeout: timedelta) -> Stored:
@@ -148,6 +156,24 @@ async def publish_message(  # noqa: PLR0913 - one message has this many parts
     """Store a message in whichever stream takes `subject`: the action `nats`. Raises as `Publisher.publish` does."""
     sent = {MESSAGE_ID: message_id, **(headers or {})}
     return await _publisher(bus).publish(subject, body, sent, expected=None, timeout=timeout)
+
+
+async def publish_evicted(bus: Bus, record: Evicted, *, after: int, timeout: timedelta) -> Stored:
+    """Record that events were evicted, if nothing was recorded past sequence `after` of EVICTIONS meanwhile.
+
+    Raises as `Publisher.publish` does; Conflict-like refusals of the expected sequence come as Unavailable.
+    """
+    return await _publisher(bus).publish(
+        evictions_subject(record.stream),
+        record.model_dump_json().encode(),
+        {EXPECTED_LAST: str(after)},
+        expected=EVICTIONS,
+        timeout=timeout,
+    )
+
+
+def _limit(stream: str | None, largest: int) -> int:
+    return largest if stream is None else LIMITS.get(stream, MAX_MESSAGE)
 
 
 def _check_size(body: bytes, headers: Mapping[str, str], limit: int) -> None:

@@ -3,22 +3,18 @@
 Flow: a refusal → gateway/rejections.py → **publish**; and: **newest_rejections** → `holdfast rejected list`.
 """
 
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
 from holdfast import ids
+from holdfast.bus.backwards import backwards
 from holdfast.bus.connect import Bus
-from holdfast.bus.errors import classify
-from holdfast.bus.lookup import Raw, read
 from holdfast.bus.publish import MESSAGE_ID, Publisher
 from holdfast.bus.streams import REJECTED, source_token
 from holdfast.contracts.rejections import MAX_RECORD, Rejection
 
 PUBLISH_WITHIN = timedelta(seconds=2)
-READ_WITHIN = timedelta(seconds=10)
-WINDOW = 256  # sequences looked through at first, from the end; then twice as many
 
 
 async def publish_rejection(bus: Bus, record: Rejection) -> None:
@@ -41,7 +37,7 @@ async def newest_rejections(
     """Return at most `limit` records, the newest first. Raises Unavailable."""
     subject = "rejected.*" if source is None else f"rejected.{source_token(source)}"
     found: list[Rejection] = []
-    async for raw in _backwards(bus, subject, since):
+    async for raw in backwards(bus, REJECTED, subject, since):
         try:
             record = Rejection.model_validate_json(raw.data)
         except ValidationError:
@@ -51,27 +47,3 @@ async def newest_rejections(
             if len(found) == limit:
                 break
     return found
-
-
-async def _backwards(bus: Bus, subject: str, since: datetime) -> AsyncIterator[Raw]:
-    """Iterate over the messages of `subject` from the newest, in windows that grow, until one is older than `since`."""
-    try:
-        state = (await bus.jetstream.stream_info(REJECTED)).state
-    except Exception as error:
-        raise classify(error) from error
-    high, size = state.last_seq + 1, WINDOW
-    while high > state.first_seq:
-        low = max(high - size, state.first_seq)
-        window = [raw async for raw in _window(bus, subject, low, high)]
-        for raw in reversed(window):
-            if raw.stored_at < since:
-                return
-            yield raw
-        high, size = low, size * 2
-
-
-async def _window(bus: Bus, subject: str, low: int, high: int) -> AsyncIterator[Raw]:
-    async for raw in read(bus, REJECTED, subject, after=low - 1, within=READ_WITHIN):
-        if raw.sequence >= high:
-            return
-        yield raw

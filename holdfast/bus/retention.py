@@ -52,6 +52,20 @@ async def progress_of(bus: Bus, plan: ConsumerPlan) -> Progress:
     return Progress(int(info["ack_floor"]["stream_seq"]), idle)
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far a consumer has come, in stream sequences: what was handed out, and up to where all is settled."""
+
+    delivered: int
+    settled: int
+
+
+async def reach_of(bus: Bus, plan: ConsumerPlan) -> Reach:
+    """Return how far a consumer has come. Raises Unavailable."""
+    info = await _call(bus, f"CONSUMER.INFO.{plan.stream}.{plan.name}")
+    return Reach(info["delivered"]["stream_seq"], info["ack_floor"]["stream_seq"])
+
+
 async def fill_of(bus: Bus, stream: str) -> StreamFill:
     """Return how full a stream is. Raises Unavailable."""
     info = await _call(bus, f"STREAM.INFO.{stream}")

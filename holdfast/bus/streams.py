@@ -11,27 +11,33 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from holdfast import ids
 from holdfast.contracts.dead_letter import DeadLetterRecord
-from holdfast.domain.streams import BusConfig
+from holdfast.domain.stream_policy import LARGEST_MESSAGE, EventsStreamConfig
+from holdfast.domain.streams import DEFAULT_STREAM, BusConfig
 
 EVENTS = "EVENTS"
 DEAD_LETTERS = "DEAD_LETTERS"
 UNMATCHED = "UNMATCHED"
+AUDIT = "AUDIT"
+EVICTIONS = "EVICTIONS"
+OWN_EVENTS = EVENTS + "-"  # what the names of further streams of events begin with
 BODIES = "holdfast-bodies"  # the bucket of an object store
 BODIES_STREAM = f"OBJ_{BODIES}"  # its stream, named as every client of object stores names it
 EXPECTED_STREAM = "Nats-Expected-Stream"  # a header: another stream refuses the message
 REJECTED = "REJECTED"
-MAX_MESSAGE = 2_097_152  # bytes, headers included; twice the largest body, as base64 and JSON need room
+MAX_MESSAGE = LARGEST_MESSAGE  # bytes, headers included
 
 MAX_DEAD_LETTER = 3_145_728  # bytes; base64 of the largest message (4/3) and what is said about it
-LIMITS = {EVENTS: MAX_MESSAGE, DEAD_LETTERS: MAX_DEAD_LETTER, UNMATCHED: MAX_MESSAGE, REJECTED: MAX_MESSAGE}
+LIMITS = {DEAD_LETTERS: MAX_DEAD_LETTER}  # bytes per message, where it is not MAX_MESSAGE
 
 BUCKET_WINDOW = timedelta(minutes=2)  # JetStream's own; no chunk carries a message id
 RARE_WINDOW = timedelta(hours=24)  # dead letters and unmatched events are few, so their repeats are known for long
 LOG_WINDOW = timedelta(minutes=2)
+EVICTIONS_SPACE = 8_388_608  # bytes
+EVICTIONS_KEPT = 10_000  # records per stream
 
 
 class Unmatched(BaseModel):
-    """One event that no trigger wanted, by reference into EVENTS; in the stream UNMATCHED."""
+    """One event that no trigger wanted, by reference into its stream; in the stream UNMATCHED."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -39,7 +45,21 @@ class Unmatched(BaseModel):
     source: str
     event_id: str
     event_type: str
-    sequence: int  # in EVENTS
+    stream: str = EVENTS
+    sequence: int  # in `stream`
+    at: AwareDatetime
+
+
+class Evicted(BaseModel):
+    """Events that left their stream unprocessed, in the stream EVICTIONS; the last record is how far it was counted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int = 1
+    stream: str
+    first: int  # sequences, both inclusive
+    last: int
+    count: int  # of events between them; all of them, unless several workers shared the gap
     at: AwareDatetime
 
 
@@ -71,9 +91,47 @@ class StreamPlan:
             max_msgs=-1,
             max_age=self.max_age.total_seconds(),
             max_msgs_per_subject=self.max_per_subject,
-            max_msg_size=LIMITS[self.name],
+            max_msg_size=LIMITS.get(self.name, MAX_MESSAGE),
             duplicate_window=self.duplicate_window.total_seconds(),
             num_replicas=self.replicas,
+            allow_direct=True,
+            allow_rollup_hdrs=False,
+            allow_msg_ttl=False,
+            deny_delete=True,
+            deny_purge=False,  # the janitor purges what is settled
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EventsPlan:
+    """One stream of events, with its policy, and the consumer that must exist before anything is stored in it."""
+
+    name: str
+    policy: EventsStreamConfig
+    replicas: int
+
+    @property
+    def consumer(self) -> "ConsumerPlan":
+        """The dispatcher's consumer."""
+        return dispatcher_of(self.name)
+
+    def config(self) -> api.StreamConfig:
+        """Return it as JetStream takes it."""
+        policy = self.policy
+        return api.StreamConfig(
+            name=self.name,
+            description="Holdfast: accepted webhooks",
+            subjects=[f"{subject_prefix(self.name)}.*.*"],
+            retention=api.RetentionPolicy(policy.keeps),
+            storage=api.StorageType(policy.storage),
+            # `new`: full means 503 at the door; `old` evicts unsettled events, which are counted
+            discard=api.DiscardPolicy.OLD if policy.evicts else api.DiscardPolicy.NEW,
+            max_bytes=int(policy.max_bytes),
+            max_msgs=policy.max_msgs or -1,
+            max_age=policy.max_age.total_seconds() if policy.max_age else 0,
+            max_msg_size=int(policy.max_msg_size),
+            duplicate_window=policy.duplicate_window.total_seconds(),
+            num_replicas=policy.replicas or self.replicas,
             allow_direct=True,
             allow_rollup_hdrs=False,
             allow_msg_ttl=False,
@@ -138,22 +196,37 @@ class ConsumerPlan:
         )
 
 
-DISPATCHER = ConsumerPlan(EVENTS, "dispatcher", "Holdfast: starts a delivery per event and trigger")
+def dispatcher_of(stream: str) -> ConsumerPlan:
+    """Return the dispatcher's consumer of one stream of events."""
+    return ConsumerPlan(stream, "dispatcher", "Holdfast: starts a delivery per event and trigger")
+
+
+DISPATCHER = dispatcher_of(EVENTS)
 ESCALATOR = ConsumerPlan(DEAD_LETTERS, "escalator", "Holdfast: starts a case per dead letter")
 
 
-def stream_plans(config: BusConfig) -> tuple[StreamPlan | BucketPlan, ...]:
+def stream_named(name: str) -> str:
+    """Return the JetStream stream of a stream of events by its name in the file: `events` is EVENTS."""
+    return EVENTS if name == DEFAULT_STREAM else OWN_EVENTS + name
+
+
+def subject_prefix(stream: str) -> str:
+    """Return what the subjects of a stream of events begin with: `events`, or `events.{name}`."""
+    return "events" if stream == EVENTS else f"events.{stream.removeprefix(OWN_EVENTS)}"
+
+
+def events_plans(config: BusConfig) -> tuple[EventsPlan, ...]:
+    """Return the streams of events, EVENTS first: the one list of them that the configuration makes."""
+    return tuple(
+        EventsPlan(stream_named(name), policy, config.replicas) for name, policy in config.streams.of_events.items()
+    )
+
+
+def stream_plans(config: BusConfig) -> tuple[StreamPlan | EventsPlan | BucketPlan, ...]:
     """Return the streams with the configured limits."""
     streams = config.streams
     return (
-        StreamPlan(
-            EVENTS,
-            "events.*.*",
-            "Holdfast: accepted webhooks",
-            int(streams.events.max_bytes),
-            streams.events.duplicate_window,
-            config.replicas,
-        ),
+        *events_plans(config),
         StreamPlan(
             DEAD_LETTERS,
             "dead-letters.*.*",
@@ -182,6 +255,24 @@ def stream_plans(config: BusConfig) -> tuple[StreamPlan | BucketPlan, ...]:
             max_per_subject=streams.rejected.max_per_source,
             is_log=True,
         ),
+        StreamPlan(
+            EVICTIONS,
+            "evictions.*",
+            "Holdfast: events that left a stream unprocessed, a log that forgets the oldest",
+            EVICTIONS_SPACE,
+            LOG_WINDOW,
+            config.replicas,
+            max_per_subject=EVICTIONS_KEPT,
+            is_log=True,
+        ),
+        StreamPlan(
+            AUDIT,
+            "audit.*",
+            "Holdfast: who did what over the admin API; forgets nothing",
+            int(streams.audit.max_bytes),
+            LOG_WINDOW,
+            config.replicas,
+        ),
     )
 
 
@@ -192,9 +283,14 @@ def source_token(source: str) -> str:
     return source if ids.NAME.fullmatch(source) else "_" + ids.fingerprint(source)
 
 
-def subject_for(source: str, event_id: str) -> str:
-    """Subject of an event: `events.{source}.{shard}`."""
-    return f"events.{source_token(source)}.{ids.shard(source, event_id)}"
+def subject_for(source: str, event_id: str, stream: str = EVENTS) -> str:
+    """Subject of an event: `events.{source}.{shard}`, or in a stream of one's own `events.{name}.{source}.{shard}`."""
+    return f"{subject_prefix(stream)}.{source_token(source)}.{ids.shard(source, event_id)}"
+
+
+def evictions_subject(stream: str) -> str:
+    """Subject of the records of what was evicted from a stream."""
+    return f"evictions.{stream}"
 
 
 def unmatched_subject(source: str, event_id: str) -> str:

@@ -6,17 +6,17 @@ Flow: connect → **ensure** → verify_fsync → ready. What is planned stands 
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from nats.js import api
 from nats.js.errors import NotFoundError
 
 from holdfast.bus.connect import Bus
+from holdfast.bus.drift import Change, compare, drift
 from holdfast.bus.errors import classify
 from holdfast.bus.fsync import verify_fsync
+from holdfast.bus.lookup import event_streams
 from holdfast.bus.streams import (
     DEAD_LETTERS,
     EVENTS,
@@ -24,12 +24,14 @@ from holdfast.bus.streams import (
     UNMATCHED,
     BucketPlan,
     ConsumerPlan,
+    EventsPlan,
     StreamPlan,
+    events_plans,
     stream_plans,
     subject_for,
 )
 from holdfast.domain.streams import BusConfig
-from holdfast.errors import ErrorCode, HoldfastError, Unavailable
+from holdfast.errors import ErrorCode, HoldfastError, RejectedInput, Unavailable
 
 __all__ = [
     "DEAD_LETTERS",
@@ -38,6 +40,8 @@ __all__ = [
     "UNMATCHED",
     "ensure_consumer",
     "ensure_streams",
+    "plan_streams",
+    "ready_for",
     "subject_for",
     "verify_fsync",
 ]
@@ -46,58 +50,56 @@ log = logging.getLogger(__name__)
 
 VERIFY_WITHIN = timedelta(seconds=10)
 
-IN_PLACE = frozenset(
-    {
-        *("description", "discard", "duplicate_window", "max_age", "max_bytes", "max_msg_size", "max_msgs"),
-        *("max_msgs_per_subject", "num_replicas"),
-    }
-)
-"""What JetStream changes on a living stream without losing a message."""
-
-_CHECKED = (
-    *("subjects", "retention", "storage", "discard", "max_bytes", "max_msgs", "max_age", "max_msg_size"),
-    *("max_msgs_per_subject", "duplicate_window", "num_replicas", "no_ack", "sealed", "deny_delete", "deny_purge"),
-    *("allow_direct", "allow_rollup_hdrs", "allow_msg_ttl", "allow_msg_schedules", "persist_mode", "mirror", "sources"),
-    *("republish", "subject_transform", "description"),
-)
 _CONSUMER_CHECKED = ("deliver_policy", "ack_policy", "ack_wait", "max_deliver", "max_ack_pending", "filter_subject")
-_UNSET: tuple[Any, ...] = (
-    None,
-    False,
-    0,
-    -1,
-    "",
-    [],
-    "default",
-)  # JetStream leaves out what has its default, or spells it so
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """One field that is not as planned."""
-
-    field: str
-    actual: Any
-    planned: Any
-
-    def __str__(self) -> str:
-        return f"{self.field} is {self.actual}, planned {self.planned}"
 
 
 async def ensure_streams(bus: Bus, config: BusConfig) -> None:
     """Create the streams, or verify them; what JetStream can change in place is changed.
 
+    A stream of events has its consumer when this returns: without one JetStream acknowledges what it does not keep
+    (retention interest), and forgets what nobody has processed uncounted (discard old).
     Raises Unavailable: `bus.misconfigured` naming every difference that remains, or as the bus fails.
     """
-    problems: list[str] = []
+    refused: list[Change] = []
     for plan in stream_plans(config):
-        problems += [f"{plan.name}: {drift}" for drift in await _bounded(partial(_ensure_stream, bus, plan))]
-    if problems:
-        raise Unavailable(
-            ErrorCode.BUS_MISCONFIGURED,
-            f"streams differ from the plan and cannot be changed in place: {'; '.join(problems)}."
-            " Move the stream aside (nats stream backup, then rm) or undo the change.",
-        )
+        change = await _bounded(partial(_ensure_stream, bus, plan))
+        if change.action == "refuse":
+            refused.append(change)
+        elif isinstance(plan, EventsPlan):
+            await ensure_consumer(bus, plan.consumer)
+    if refused:
+        raise Unavailable(ErrorCode.BUS_MISCONFIGURED, _refusal(refused))
+
+
+async def ready_for(bus: Bus, now: BusConfig, new: BusConfig) -> None:
+    """Make the bus fit for another configuration, if it is another; all of it or nothing.
+
+    Raises RejectedInput `config.invalid` with the steps for what cannot be changed in place, and Unavailable.
+    """
+    if new == now:
+        return
+    if refused := [change for change in await plan_streams(bus, new) if change.action == "refuse"]:
+        raise RejectedInput(ErrorCode.CONFIG_INVALID, _refusal(refused))
+    await ensure_streams(bus, new)
+
+
+async def plan_streams(bus: Bus, config: BusConfig) -> list[Change]:
+    """Return what `ensure_streams` would do, without doing it, and the streams that are only drained. Raises."""
+
+    async def look() -> list[Change]:
+        changes = []
+        for plan in stream_plans(config):
+            try:
+                actual = (await bus.jetstream.stream_info(plan.name)).config
+            except NotFoundError:
+                actual = None
+            changes.append(compare(plan, actual))
+        return changes
+
+    changes: list[Change] = await _bounded(look)
+    configured = {plan.name for plan in events_plans(config)}
+    left = [name for name in await event_streams(bus) if name not in configured]
+    return [*changes, *(Change(name, "drain") for name in left)]
 
 
 async def ensure_consumer(bus: Bus, plan: ConsumerPlan) -> None:
@@ -113,7 +115,7 @@ async def ensure_consumer(bus: Bus, plan: ConsumerPlan) -> None:
             await js.add_consumer(plan.stream, planned)
             log.info("bus.consumer_created", extra={"stream": plan.stream, "consumer": plan.name})
             return
-        drifts = [d for f in _CONSUMER_CHECKED if (d := _drift(f, actual, planned))]
+        drifts = [d for f in _CONSUMER_CHECKED if (d := drift(f, actual, planned))]
         if drifts:
             await js.add_consumer(plan.stream, planned)  # an update, where a consumer of that name exists
             log.warning("bus.consumer_updated", extra={"consumer": plan.name, "changes": "; ".join(map(str, drifts))})
@@ -121,31 +123,27 @@ async def ensure_consumer(bus: Bus, plan: ConsumerPlan) -> None:
     await _bounded(ensure)
 
 
-async def _ensure_stream(bus: Bus, plan: StreamPlan | BucketPlan) -> list[Drift]:
-    """Create, verify or update one stream; return the drift that remains."""
-    js, planned = bus.jetstream, plan.config()
+async def _ensure_stream(bus: Bus, plan: StreamPlan | EventsPlan | BucketPlan) -> Change:
+    """Create, verify or update one stream; return what was done, or why nothing was."""
+    js = bus.jetstream
     try:
         actual = (await js.stream_info(plan.name)).config
     except NotFoundError:
-        await js.add_stream(planned)
+        await js.add_stream(plan.config())
         log.info("bus.stream_created", extra={"stream": plan.name})
-        return []
-    drifts = [drift for field in _CHECKED if (drift := _drift(field, actual, planned))]
-    fixed = [drift for drift in drifts if drift.field not in IN_PLACE]
-    if drifts and not fixed:
-        await js.update_stream(planned)
-        log.warning("bus.stream_updated", extra={"stream": plan.name, "changes": "; ".join(map(str, drifts))})
-    return fixed
+        return Change(plan.name, "create")
+    change = compare(plan, actual)
+    if change.action == "change":
+        await js.update_stream(plan.config())
+        changes = "; ".join(map(str, change.drifts))
+        log.warning("bus.stream_updated", extra={"stream": plan.name, "changes": changes})
+    return change
 
 
-def _drift(field: str, actual: api.StreamConfig | api.ConsumerConfig, planned: Any) -> Drift | None:
-    have, want = _plain(getattr(actual, field, None)), _plain(getattr(planned, field, None))
-    same = have == want or (have in _UNSET and want in _UNSET)
-    return None if same else Drift(field, have, want)
-
-
-def _plain(value: Any) -> Any:
-    return getattr(value, "value", value)
+def _refusal(refused: list[Change]) -> str:
+    differences = "; ".join(f"{change.stream}: {each}" for change in refused for each in change.drifts)
+    todo = " ".join(f"({n}) {step}." for change in refused for n, step in enumerate(change.steps, 1))
+    return f"streams differ from the plan and cannot be changed in place: {differences}. Undo the change, or: {todo}"
 
 
 async def _bounded(step: Callable[[], Any]) -> Any:

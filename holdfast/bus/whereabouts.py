@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 
 from holdfast.bus.connect import Bus
 from holdfast.bus.lookup import FoundEvent, find_dead_letters, find_event, find_unmatched
-from holdfast.bus.streams import EVENTS
 from holdfast.contracts.dead_letter import DeadLetterRecord
 from holdfast.contracts.status import (
     CaseStatus,
@@ -52,7 +51,7 @@ def spooled(envelope: Envelope, trouble: str) -> EventStatus:
 def _described(status: EventStatus, found: FoundEvent | None, records: list[DeadLetterRecord]) -> EventStatus:
     """Say what the event is, from wherever it is still written down."""
     if found is not None:
-        place = Place(stream=EVENTS, sequence=found.sequence, at=found.stored_at, settled=found.settled)
+        place = Place(stream=found.stream, sequence=found.sequence, at=found.stored_at, settled=found.settled)
         return status.model_copy(update={"stored": place, **_facts(found.envelope)})
     kept = next((record.envelope for record in records if record.envelope is not None), None)
     return status.model_copy(update=_facts(kept)) if kept is not None else status

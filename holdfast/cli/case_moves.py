@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
@@ -18,17 +17,12 @@ from holdfast.cli.output import console, show_json
 from holdfast.cli.person import ByOption, person
 from holdfast.contracts.dead_letter import CaseView
 from holdfast.contracts.moves import (
-    AcknowledgeInput,
     AssignInput,
     CommentInput,
-    Config,
-    DiscardInput,
     MoveInput,
-    RedriveInput,
     SnoozeInput,
 )
-from holdfast.domain.deadletters import CaseState
-from holdfast.errors import ErrorCode, RejectedInput, Unavailable
+from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.settings.process import ProcessSettings
 from holdfast.settings.runtime import load_settings
 from holdfast.temporal import cases
@@ -50,19 +44,6 @@ WaitOption = Annotated[
 ]
 
 
-def acknowledge(
-    dead_letter: IdArgument,
-    note: NoteOption = "",
-    by: ByOption = None,
-    data_dir: DataDirOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Say that you look after it, so that nobody else need."""
-    settings = load_settings(None, data_dir)
-    given = _input(AcknowledgeInput, by=person(by, settings), note=note)
-    on_case(settings, lambda client: cases.acknowledge(client, dead_letter, given), as_json=as_json)
-
-
 def assign(  # noqa: PLR0913, PLR0917 - one parameter per option
     dead_letter: IdArgument,
     to: Annotated[str, typer.Option("--to", metavar="WHO", help="Who gets it; empty gives it to nobody again.")],
@@ -73,7 +54,7 @@ def assign(  # noqa: PLR0913, PLR0917 - one parameter per option
 ) -> None:
     """Give it to somebody; find theirs with `list --assignee`."""
     settings = load_settings(None, data_dir)
-    given = _input(AssignInput, by=person(by, settings), to=to, note=note)
+    given = input_of(AssignInput, by=person(by, settings), to=to, note=note)
     on_case(settings, lambda client: cases.assign(client, dead_letter, given), as_json=as_json)
 
 
@@ -90,7 +71,7 @@ def snooze(  # noqa: PLR0913, PLR0917 - one parameter per option
 ) -> None:
     """Ask for no attention for a while; then it is open again. It does not expire meanwhile."""
     settings = load_settings(None, data_dir)
-    given = _input(
+    given = input_of(
         SnoozeInput, by=person(by, settings), reason=reason, **{"for": for_} if for_ else {}, **_until(until)
     )
     on_case(settings, lambda client: cases.snooze(client, dead_letter, given), as_json=as_json)
@@ -105,61 +86,8 @@ def comment(
 ) -> None:
     """Leave a note."""
     settings = load_settings(None, data_dir)
-    given = _input(CommentInput, by=person(by, settings), text=text)
+    given = input_of(CommentInput, by=person(by, settings), text=text)
     on_case(settings, lambda client: cases.comment(client, dead_letter, given), as_json=as_json)
-
-
-def redrive(  # noqa: PLR0913, PLR0917 - one parameter per option
-    dead_letter: IdArgument,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="What was mended, for the record.")] = "",
-    body: Annotated[
-        Path | None, typer.Option("--body", metavar="FILE", help="Deliver this body instead; the original is kept.")
-    ] = None,
-    trigger: Annotated[
-        str | None,
-        typer.Option("--trigger", metavar="NAME", help="Deliver by this trigger instead; its filter is not asked."),
-    ] = None,
-    recorded: Annotated[
-        bool, typer.Option("--recorded", help="Repeat the action exactly as it failed, whatever is configured now.")
-    ] = False,
-    by: ByOption = None,
-    wait: WaitOption = 0.0,
-    data_dir: DataDirOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Deliver it again, with the trigger as it is configured now.
-
-    The receiver sees a new Idempotency-Key. If it fails again the case opens again. With --wait the command ends when
-    the redrive has: exit code 0 when it was delivered, 1 when it was not (yet).
-    """
-    settings = load_settings(None, data_dir)
-    config: Config = "recorded" if recorded else "current"
-    given = _input(
-        RedriveInput, by=person(by, settings), reason=reason, body=_read(body), trigger=trigger, config=config
-    )
-
-    async def act(client: Client) -> CaseView:
-        view = await cases.redrive(client, dead_letter, given)
-        return await _settled(client, dead_letter, view, wait) if wait else view
-
-    view = on_case(settings, act, as_json=as_json)
-    if wait and view.state is not CaseState.RESOLVED:
-        raise typer.Exit(1)
-
-
-def discard(
-    dead_letter: IdArgument,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it need not be delivered.")],
-    by: ByOption = None,
-    data_dir: DataDirOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Give it up for good, with the reason. The record stays in the stream DEAD_LETTERS."""
-    if not reason.strip():
-        raise RejectedInput(ErrorCode.INPUT_INVALID, "--reason: say why it need not be delivered")
-    settings = load_settings(None, data_dir)
-    given = _input(DiscardInput, by=person(by, settings), reason=reason)
-    on_case(settings, lambda client: cases.discard(client, dead_letter, given), as_json=as_json)
 
 
 def with_client(settings: ProcessSettings, act: Callable[[Client], Awaitable[T]]) -> T:
@@ -188,19 +116,7 @@ def on_case(settings: ProcessSettings, act: Callable[[Client], Awaitable[CaseVie
     return view
 
 
-async def _settled(client: Client, dead_letter: str, view: CaseView, seconds: float) -> CaseView:
-    """Follow a redrive until the case has moved on, at most `seconds`; the last view of it."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    while view.state is CaseState.REDRIVING and asyncio.get_running_loop().time() < deadline:
-        await asyncio.sleep(POLL)
-        try:
-            view = await cases.show_case(client, dead_letter)
-        except Unavailable:
-            continue  # a worker that restarts answers again
-    return view
-
-
-def _input(model: type[Given], **given: object) -> Given:
+def input_of(model: type[Given], **given: object) -> Given:
     """Make the input. Raises RejectedInput `input.invalid`, naming the option."""
     try:
         return model.model_validate(given)
@@ -218,12 +134,3 @@ def _until(text: str | None) -> dict[str, object]:
     except ValueError as error:
         raise RejectedInput(ErrorCode.INPUT_INVALID, f"--until {text}: {error}") from error
     return {"until": moment if moment.tzinfo else moment.replace(tzinfo=UTC)}
-
-
-def _read(body: Path | None) -> str | None:
-    if body is None:
-        return None
-    try:
-        return body.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RejectedInput(ErrorCode.INPUT_INVALID, f"--body {body}: {error}") from error

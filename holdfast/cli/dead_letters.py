@@ -6,7 +6,7 @@ Flow: visibility → **list** → **show** → move.
 import asyncio
 import contextlib
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -15,14 +15,14 @@ from temporalio.client import Client
 
 from holdfast.bus.retention import backlog_of
 from holdfast.bus.streams import ESCALATOR
-from holdfast.cli import case_moves
+from holdfast.cli import case_moves, case_settle
 from holdfast.cli.case_moves import IdArgument, on_case, with_client
 from holdfast.cli.clients import open_bus
+from holdfast.cli.moments import moment_of
 from holdfast.cli.options import ConfigOption, DataDirOption, JsonOption
 from holdfast.cli.output import console, json_line, show_json
 from holdfast.domain.deadletters import CLOSED, CaseState
-from holdfast.domain.quantities import parse_duration
-from holdfast.errors import ErrorCode, HoldfastError, RejectedInput
+from holdfast.errors import HoldfastError
 from holdfast.settings.process import ProcessSettings
 from holdfast.settings.runtime import load_settings
 from holdfast.temporal import case_list, cases
@@ -31,12 +31,12 @@ from holdfast.temporal.case_list import CaseFilter, CaseSummary, Cursor, Where
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 for command in (
-    case_moves.acknowledge,
+    case_settle.acknowledge,
     case_moves.assign,
     case_moves.snooze,
     case_moves.comment,
-    case_moves.redrive,
-    case_moves.discard,
+    case_settle.redrive,
+    case_settle.discard,
 ):
     app.command()(command)
 
@@ -73,7 +73,7 @@ def list_cases(  # noqa: PLR0913, PLR0917 - one parameter per option
             "--where",
             metavar="CEL",
             help="Only those for which this holds: case.id, .state, .source, .event_id, .event_type, .trigger, .error,"
-            """ .assignee, .opened_at. Example: 'case.error.startsWith("target.") && case.assignee == ""'.""",
+            """ .assignee, .opened_at, .age. Example: 'case.error.startsWith("target.") && case.assignee == ""'.""",
         ),
     ] = None,
     everything: Annotated[
@@ -95,7 +95,7 @@ def list_cases(  # noqa: PLR0913, PLR0917 - one parameter per option
         error=error,
         state=state,
         assignee=assignee,
-        since=None if since is None else _moment(since),
+        since=None if since is None else moment_of("--since", since, datetime.now(UTC)),
     )
     settings, only = load_settings(None, data_dir), None if where is None else Where(where)
     start = None if after is None else Cursor.decode(after)
@@ -200,19 +200,3 @@ def _say_what_waits(settings: ProcessSettings, waiting: int | None = -1) -> None
         err.print("NATS does not answer: records whose case is not started yet are not counted.")
     elif waiting:
         err.print(f"{waiting} more lie in the stream DEAD_LETTERS and get their case when a worker reads them.")
-
-
-def _moment(text: str) -> datetime:
-    """Read `2h` ago, or a time; one without a zone is UTC."""
-    try:
-        ago: timedelta = parse_duration(text)
-        return datetime.now(UTC) - ago
-    except (ValueError, OverflowError):
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise RejectedInput(
-            ErrorCode.INPUT_INVALID, f"--since {text}: neither a duration like 2h nor a time like 2026-11-20T08:00:00Z"
-        ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

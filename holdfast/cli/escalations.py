@@ -51,19 +51,7 @@ def list_groups(
         lambda client: escalations.list_escalations(client, everything=everything, limit=limit),
     )
     if as_json:
-        show_json(
-            [
-                {
-                    "id": one.workflow_id,
-                    "state": one.state,
-                    "trigger": one.trigger,
-                    "source": one.source,
-                    "began_at": rfc3339(one.began_at),
-                    "closed_at": rfc3339(one.closed_at) if one.closed_at else None,
-                }
-                for one in found
-            ]
-        )
+        show_json([one.plain() for one in found])
         return
     for one in found:
         console().print(escape(f"{one.began_at:%Y-%m-%d %H:%M:%SZ}  {one.state:<12}  {one.workflow_id}"))

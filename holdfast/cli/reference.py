@@ -133,8 +133,13 @@ def _kind(field: FieldInfo) -> str:
     low, high = bounds.get(Ge), bounds.get(Le)
     kind = _type(field.annotation)
     if low is not None and high is not None:
-        return f"{kind}, {low.ge} to {high.le}"
-    return f"{kind}, at least {low.ge}" if low is not None else kind
+        return f"{kind}, {_bound(low.ge)} to {_bound(high.le)}"
+    return f"{kind}, at least {_bound(low.ge)}" if low is not None else kind
+
+
+def _bound(value: Any) -> str:
+    """Return a bound as people write it in the file."""
+    return format_duration(value) if isinstance(value, timedelta) else str(value)
 
 
 def _type(annotation: Any) -> str:

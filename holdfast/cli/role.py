@@ -4,6 +4,7 @@ Flow: `holdfast gateway` | `holdfast worker` → **role** → gateway.process.ru
 """
 
 import asyncio
+import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ def run_role(
     run: Callable[[Metrics], Coroutine[Any, Any, None]],
 ) -> None:
     """Run until the role has ended; its signals are its own."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it means "read the file again", and must not end who still starts
     telemetry = start_telemetry(service, settings)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -1,14 +1,12 @@
 """What `holdfast schedules` prints: each schedule, its next runs in its own time zone, and what is odd in them."""
 
 from datetime import datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from rich.markup import escape
 from rich.table import Table
 
 from holdfast.cli.output import console
-from holdfast.clock import rfc3339
 from holdfast.domain.occurrences import Oddity
 from holdfast.temporal.schedule_views import ScheduleView
 from holdfast.temporal.schedules import Change, PlanEntry
@@ -61,25 +59,6 @@ def local(moment: datetime, timezone: str) -> str:
     return f"{there:%Y-%m-%d %H:%M:%S %Z} ({moment:%H:%M:%SZ})"
 
 
-def plain_plan(entry: PlanEntry) -> dict[str, Any]:
-    """Return one entry for scripts."""
-    return {
-        "name": entry.name,
-        "change": str(entry.change),
-        "reason": entry.reason,
-        "paused": entry.paused,
-        "note": entry.note,
-        "timezone": entry.timezone,
-        "next_runs": [rfc3339(moment) for moment in entry.next_runs],
-        "next_runs_local": [moment.astimezone(ZoneInfo(entry.timezone)).isoformat() for moment in entry.next_runs],
-        "differences": [{"field": one.field, "now": one.now, "wanted": one.wanted} for one in entry.differences],
-        "daylight_saving": [
-            {"local_time": odd.wall.isoformat(), "kind": odd.kind, "runs": [rfc3339(run) for run in odd.runs]}
-            for odd in entry.oddities
-        ],
-    }
-
-
 def show_list(views: tuple[ScheduleView, ...]) -> None:
     """Print one line per schedule of Temporal that ticks."""
     if not views:
@@ -120,21 +99,3 @@ def show_view(view: ScheduleView) -> None:
     out.print("  next runs:" if view.next_runs else "  no further runs")
     for moment in view.next_runs:
         out.print(escape(f"    {local(moment, view.timezone)}"))
-
-
-def plain_view(view: ScheduleView) -> dict[str, Any]:
-    """Return one schedule for scripts."""
-    return {
-        "name": view.name,
-        "owned": view.owned,
-        "paused": view.paused,
-        "note": view.note,
-        "timezone": view.timezone,
-        "times": view.times,
-        "overlap": view.overlap,
-        "catch_up": view.catch_up,
-        "runs_left": view.runs_left,
-        "counts": {"ran": view.ran, "missed": view.missed, "skipped": view.skipped, "dropped": view.dropped},
-        "recent_runs": [{"due": rfc3339(run.due), "workflow_id": run.workflow_id} for run in view.recent],
-        "next_runs": [rfc3339(moment) for moment in view.next_runs],
-    }

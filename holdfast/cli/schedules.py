@@ -15,13 +15,14 @@ from holdfast.cli.clients import open_temporal
 from holdfast.cli.options import ConfigOption, DataDirOption, JsonOption
 from holdfast.cli.output import console, show_json
 from holdfast.cli.person import ByOption, person
-from holdfast.cli.schedule_page import plain_plan, plain_view, show_list, show_plan, show_view
+from holdfast.cli.schedule_page import show_list, show_plan, show_view
 from holdfast.clock import rfc3339
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.settings.file import load_config
 from holdfast.settings.runtime import load_settings
 from holdfast.temporal import schedule_calls as calls
 from holdfast.temporal import schedules as temporal_schedules
+from holdfast.temporal.schedule_plain import plain_plan, plain_view
 from holdfast.temporal.schedule_views import view_schedule, view_schedules
 from holdfast.temporal.schedules import Change, PlanEntry
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from holdfast.cli import pausing
+from holdfast.cli.backtest import backtest
 from holdfast.cli.options import ConfigOption, DataDirOption, JsonOption
 from holdfast.cli.output import console, show_json
 from holdfast.cli.samples import Form, Sample, read_events
@@ -56,9 +57,15 @@ FormOption = Annotated[
 MatchOption = Annotated[bool, typer.Option("--require-match", help="Exit 1 too when an event is taken by no trigger.")]
 
 
+app.command()(backtest)
+
+
 @app.callback()
 def _group() -> None:
-    """See the triggers, and try them with events before they are live. Only pausing needs servers."""
+    """See the triggers, and try them before they are live: with events of your own, or those that have been.
+
+    Only `backtest`, `pause` and `resume` need a bus.
+    """
 
 
 @app.command("list")
@@ -71,7 +78,7 @@ def list_triggers(config: ConfigOption = None, as_json: JsonOption = False) -> N
     table = Table("trigger", "on", "filter", "runs", box=None, header_style="bold")
     for name, trigger in loaded.config.triggers.items():
         filters = [f for f in ("match", "during", "when") if getattr(trigger, f)]
-        kind = next(k for k in ("workflow", "http", "nats", "log") if getattr(trigger.run, k) is not None)
+        kind = trigger.run.kind
         table.add_row(name, ", ".join(trigger.on), ", ".join(filters) or "every event", kind)
     console().print(table)
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +33,7 @@ from holdfast.temporal import schedules
 from holdfast.temporal.connect import connect
 from holdfast.temporal.schedules import Change
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 app = typer.Typer(add_completion=False)
 
@@ -120,7 +121,19 @@ def _listen(stack: EmbeddedStack) -> asyncio.Event:
 
     for number in SIGNALS:
         loop.add_signal_handler(number, on_signal)
+    on_terminal = sys.stdin.isatty()
+    # the same signal says "read the file again" and, when a terminal is closed, "your user is gone"
+    loop.add_signal_handler(signal.SIGHUP, lambda: on_signal() if on_terminal and _hung_up() else stack.reload())
     return leaving
+
+
+def _hung_up() -> bool:
+    """Whether the terminal that we were started in is gone."""
+    try:
+        os.tcgetpgrp(sys.stdin.fileno())
+    except (OSError, ValueError):
+        return True
+    return False
 
 
 async def _apply_schedules(stack: EmbeddedStack, loaded: LoadedConfig, out: Console) -> None:
@@ -168,6 +181,8 @@ def _rows(stack: EmbeddedStack, loaded: LoadedConfig) -> list[tuple[str, str]]:
     if stack.layout.own_nats:
         rows.append(("  password in", _short(stack.data_dir / "credentials.json")))
     rows += [("metrics", f"{stack.gateway_ops_url}/metrics"), ("", f"{stack.worker_ops_url}/metrics")]
+    if stack.layout.settings.worker_api:
+        rows += [("admin API", f"{stack.api_url}/v1")]
     rows += [("access token", _short(stack.data_dir / TOKEN_FILE))]
     rows += [("data", _short(stack.data_dir)), ("logs", _short(stack.data_dir / "logs"))]
     return [*rows, ("configuration", _short(stack.config))]

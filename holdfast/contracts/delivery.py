@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from holdfast.domain.actions import DeliverySpec
+from holdfast.domain.actions import DeliverySpec, WorkflowAction
 from holdfast.domain.events import Envelope
 from holdfast.domain.quantities import Duration
 
@@ -21,6 +21,36 @@ class Redrive(BaseModel):
     number: int  # from 1
 
 
+class StepOutcome(BaseModel):
+    """What came of one step of several."""
+
+    model_config = _FROZEN
+
+    name: str
+    state: Literal["done", "failed"]
+    result: Any = None
+    code: str = ""
+    message: str = ""
+    compensation: Literal["", "done", "failed"] = ""
+    compensation_error: str = ""
+
+    @property
+    def stands(self) -> bool:
+        """Whether it was done and not undone, so that a redrive must not do it again."""
+        return self.state == "done" and self.compensation != "done"
+
+
+class Replayed(BaseModel):
+    """Lineage of a delivery that was made anew from the stream."""
+
+    model_config = _FROZEN
+
+    of: str  # workflow id that the delivery has when it comes by itself
+    operation: str  # workflow id of the Replay
+    by: str
+    again: str = ""  # the operation's name, where it repeats what was delivered or replayed before
+
+
 class DeliveryInput(BaseModel):
     """Input of `EventDelivery`. It arrives raw and is validated inside the workflow, where failing is an outcome."""
 
@@ -29,9 +59,12 @@ class DeliveryInput(BaseModel):
     version: Literal[1] = 1
     envelope: Envelope
     spec: DeliverySpec
-    sequence: int | None = None  # position in the EVENTS stream
+    sequence: int | None = None  # position in its stream
+    stream: str = "EVENTS"  # where it lies
     redrive: Redrive | None = None
     gated: bool = False  # a `workflow` action that must be admitted before its run is started
+    completed: tuple[StepOutcome, ...] = ()  # of an action with steps: those that an earlier delivery has done
+    replay: Replayed | None = None
     awaited_until: AwareDatetime | None = None  # until then a gateway waits to be told the outcome
 
 
@@ -120,6 +153,14 @@ class AdmitResult(BaseModel):
     held: HeldBack | None = None
     wait: Duration | None = None
     renew_every: Duration | None = None
+
+
+class PreparedStep(BaseModel):
+    """Result of `prepare_step`."""
+
+    model_config = _FROZEN
+
+    action: WorkflowAction
 
 
 class InspectChildInput(BaseModel):

@@ -66,12 +66,14 @@ class RedriveInput(MoveInput):
 
     `trigger` delivers by another trigger, whose filter is not asked; `config: recorded` repeats exactly the action
     that failed, where `current` (the default) decides anew with the trigger as it is configured now.
+    `unless_since` is what operations over many cases send, so that two of them redrive each case once.
     """
 
     reason: str = Field(default="", max_length=2_000)
     body: str | None = Field(default=None, max_length=MAX_BODY)
     trigger: str | None = Field(default=None, min_length=1, max_length=200)
     config: Config = "current"
+    unless_since: AwareDatetime | None = None  # refused, `case.redriven`, where a redrive was asked for since then
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

@@ -9,6 +9,10 @@ SCHEDULED_EVENT = "ScheduledEvent"
 KEY_QUEUE = "KeyQueue"
 ESCALATION = "Escalation"
 CASE_WATCH = "CaseWatch"
+BULK_OPERATION = "BulkOperation"
+REPLAY = "Replay"
+SWEEP = "Sweep"
+CUSTODY = "Custody"
 SCHEDULE_WATCH = "ScheduleWatch"
 SCHEDULE_WATCH_ID = "holdfast/schedule-watch"
 
@@ -17,6 +21,7 @@ DELIVER = "deliver"
 INSPECT_CHILD = "inspect_child"
 TERMINATE_CHILD = "terminate_child"
 COUNT_RUN = "count_run"
+PREPARE_STEP = "prepare_step"
 RECORD_DEAD_LETTER = "record_dead_letter"
 PREPARE_REDRIVE = "prepare_redrive"
 REPUBLISH = "republish"
@@ -41,6 +46,12 @@ REPORT_CASE = "report_case"
 NOTIFY = "notify"
 WATCH_TRIGGER = "watch_trigger"
 LOOK_AT_TRIGGER = "look_at_trigger"
+SURVEY_OPERATION = "survey_operation"
+ADVANCE_OPERATION = "advance_operation"
+PLAN_SWEEP = "plan_sweep"
+SWEEP_PART = "sweep_part"
+TELL_SWEEP = "tell_sweep"
+COUNT_CUSTODY = "count_custody"
 WATCH_SCHEDULES = "watch_schedules"
 
 # updates and signals of a case (each is both), and its query
@@ -54,6 +65,12 @@ RECOVERED = "recovered"  # signal: the watch of a trigger has seen that its targ
 SUPERSEDED = "superseded"  # signal: the watch of a trigger has seen a newer delivery of the same key
 CASE = "case"
 
+# updates of an operation over many things, and its query
+CONFIRM = "confirm"
+PAUSE = "pause"
+RESUME = "resume"
+CANCEL = "cancel"
+PROGRESS = "progress"
 # signal and query of an escalation; it also takes `acknowledge`, as Update and as signal
 REPORT = "report"
 SHOW_ESCALATION = "escalation"
@@ -87,8 +104,16 @@ STATE_BLOCKED = "blocked"  # of a queue: its head is a dead letter that nobody h
 STATE_SUPERSEDED = "superseded"  # a later event of its key took its place: never sent
 STATE_DELIVERED = "delivered"  # set only where it was retrying before: the first success costs no command
 
+# schedules of Holdfast's own housekeeping: not those of holdfast.yaml
+SWEEP_SCHEDULE = "holdfast-sweep"
+CUSTODY_SCHEDULE = "holdfast-custody"
+
 # memo of the schedules that Holdfast owns
 MEMO_OWNER = "holdfast"
 # memo of their action, which, unlike the schedule's own, can be changed
 MEMO_MAX_RUNS = "holdfast-max-runs"  # the number that the remaining runs were counted from
 MEMO_COUNTED_SINCE = "holdfast-counted-since"  # stop_when counts ticks after this time
+
+# memo of a delivery that was made anew from the stream: the operation, and the delivery it repeats
+MEMO_REPLAY = "holdfast-replay"
+MEMO_REPLAY_OF = "holdfast-replay-of"

@@ -18,7 +18,8 @@ class JoinInput(BaseModel):
     model_config = _FROZEN
 
     delivery: str  # workflow id
-    sequence: int  # of its event in EVENTS: the order
+    sequence: int  # of its event in its stream: the order
+    stream: str = "EVENTS"
 
 
 class TurnInput(BaseModel):
@@ -103,3 +104,4 @@ class SettledBeforeInput(BaseModel):
     model_config = _FROZEN
 
     sequence: int
+    stream: str = "EVENTS"

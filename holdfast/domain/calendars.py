@@ -71,6 +71,16 @@ class Calendar:
             wall.second in self.second and wall.minute in self.minute and wall.hour in self.hour and self.has_day(wall)
         )
 
+    def stretch(self, wall: datetime) -> timedelta:
+        """How long from `wall`, which it has, it has all times: to the end of the second, minute, hour or day."""
+        if len(self.second) < 60:
+            return timedelta(seconds=1)
+        rest = timedelta(seconds=60 - wall.second)
+        if len(self.minute) < 60:
+            return rest
+        rest += timedelta(minutes=59 - wall.minute)
+        return rest if len(self.hour) < 24 else rest + timedelta(hours=23 - wall.hour)
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:

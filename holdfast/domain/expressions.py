@@ -158,6 +158,15 @@ TICK = Language("tick")
 TICKS = Language("ticks")
 """What the `stop_when` of a schedule is written in."""
 
+STEP = Language("event", "steps")
+"""What a step is written in: `steps.NAME.result` of the steps before it."""
+
+COMPENSATION = Language("event", "steps", "failed")
+"""What a step's compensation is written in: `failed` has step, code, message."""
+
+RESPONSE = Language("response")
+"""What `success` and `result` of an HTTP action are written in."""
+
 
 def to_cel(value: Any) -> Any:
     """JSON data with every integer CEL can hold; a larger one becomes a double, as CEL's JSON mapping has it.

@@ -23,7 +23,7 @@ NO_TIME = timedelta(0)
 NEAR = timedelta(hours=4)  # around a change of the clocks
 MAX_NEAR = 2_000  # times looked at there
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MAX_EXCLUDED = 100_000  # times in a row that exclusions may take away before we say that nothing comes
+MAX_EXCLUDED = 20_000  # stretches in a row that exclusions may take away before we say that nothing comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,8 @@ class Occurrences:
             if not found or (self.end is not None and min(found) > self.end):
                 return
             moment = min(found)
-            if self._excludes(moment):
+            if (last := self._excluded_until(moment)) is not None:
+                moment = last
                 excluded += 1
                 continue
             excluded = 0
@@ -112,9 +113,19 @@ class Occurrences:
             return None
         return Oddity(wall, "doubled" if len(ran) == 2 else "once" if ran else "skipped", ran)
 
-    def _excludes(self, moment: datetime) -> bool:
-        wall = moment.astimezone(self.zone).replace(tzinfo=None)
-        return any(calendar.has(wall) for calendar in self.exclude)
+    def _excluded_until(self, moment: datetime) -> datetime | None:
+        """Return the last second of the excluded stretch that `moment` lies in; None where it is not excluded.
+
+        A stretch is a day, an hour, a minute or a second: who leaves out a weekend of a schedule that ticks every
+        second leaves out 172,800 times.
+        """
+        local = moment.astimezone(self.zone)
+        wall = local.replace(tzinfo=None)
+        stretches = [calendar.stretch(wall) for calendar in self.exclude if calendar.has(wall)]
+        if not stretches:
+            return None
+        last = moment + max(stretches) - SECOND
+        return last if _offset(self.zone, last) == local.utcoffset() else moment  # step where the clocks change
 
     def _next(self, spec: Spec, moment: datetime) -> datetime | None:
         if isinstance(spec, Interval):

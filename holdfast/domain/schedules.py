@@ -1,6 +1,7 @@
 """A schedule: when it ticks and the event each tick publishes."""
 
-from datetime import date, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -25,6 +26,7 @@ from holdfast.domain.quantities import Duration
 
 MIN_CATCH_UP = timedelta(seconds=10)  # Temporal's own lower bound
 MAX_CATCH_UP = timedelta(days=90)
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)  # before any schedule began: what a file means does not change with the day
 _FIELDS = {
     "second": SECOND,
     "minute": MINUTE,
@@ -207,7 +209,17 @@ class ScheduleConfig(BaseModel):
             raise ValueError("catch_up: at least 10s, Temporal's own lower bound, and at most 90d")
         if self.start_at and self.end_at and self.end_at <= self.start_at:
             raise ValueError("end_at must come after start_at")
+        self._check_something_is_left()
         return self
+
+    def _check_something_is_left(self) -> None:
+        """Refuse exclusions that leave nothing: the server would search decades of times for one, again and again."""
+        if not self.exclude:
+            return
+        occurrences, since = self.occurrences, self.start_at or LONG_AGO
+        some = next(replace(occurrences, exclude=()).after(since), None)
+        if some is not None and next(occurrences.after(some - timedelta(seconds=1)), None) is None:
+            raise ValueError("exclude: takes every time away, or all for decades, so that it never ticks")
 
     @property
     def specs(self) -> tuple[Spec, ...]:

@@ -10,6 +10,7 @@ from holdfast.domain.handshakes import HandshakeName, handshakes_of
 from holdfast.domain.limits import SourceLimits
 from holdfast.domain.quantities import Duration, Size
 from holdfast.domain.secretrefs import SecretRef
+from holdfast.domain.streams import DEFAULT_STREAM
 from holdfast.domain.verification import TimestampConfig, VerifyConfig
 
 __all__ = ["DEFAULT_HEADERS", "MAX_BODY", "EventConfig", "RespondConfig", "SourceConfig", "TimestampConfig"]
@@ -73,6 +74,11 @@ class SourceConfig(BaseModel):
     )
     handshake_token: SecretRef | None = Field(
         default=None, description="The token that Meta sends back in its question (`hub.verify_token`)."
+    )
+    stream: str = Field(
+        default=DEFAULT_STREAM,
+        description="The stream of `bus.streams` that takes this source's events. Another one has its own space and"
+        " promise: a full one refuses its own sources only.",
     )
     headers: tuple[str, ...] = Field(
         default=(), description="Further request headers to keep with the event. Never list one that carries a secret."

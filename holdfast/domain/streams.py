@@ -1,33 +1,16 @@
 """Limits of the streams, as configured; `holdfast/bus/topology.py` turns them into JetStream streams."""
 
+import difflib
 from datetime import timedelta
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from holdfast.domain.quantities import Duration, Size
+from holdfast.domain.stream_policy import GIB, EventsStreamConfig
+from holdfast.ids import NAME
 
-GIB = 1_073_741_824
-
-
-class EventsStreamConfig(BaseModel):
-    """The stream EVENTS: a back-pressured queue and an archive to replay from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    max_bytes: Size = Field(
-        default=Size(GIB),
-        ge=16_777_216,
-        description="Space for events, bytes. When unsettled events fill it, webhooks get 503; none is evicted.",
-    )
-    archive_for: Duration = Field(
-        default=timedelta(days=7),
-        description="How long settled events are kept to look at and replay. Less when space runs short.",
-    )
-    duplicate_window: Duration = Field(
-        default=timedelta(minutes=5),
-        description="How long the bus itself recognises a repeated event. Later repeats are recognised by Temporal."
-        " Costs about 150 bytes of server memory per event.",
-    )
+DEFAULT_STREAM = "events"
 
 
 class DeadLettersStreamConfig(BaseModel):
@@ -87,16 +70,57 @@ class RejectedStreamConfig(BaseModel):
     )
 
 
-class StreamsConfig(BaseModel):
-    """Limits per stream."""
+class AuditStreamConfig(BaseModel):
+    """The stream AUDIT: who did what over the admin API. It forgets nothing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_bytes: Size = Field(
+        default=Size(GIB // 8),
+        ge=1_048_576,
+        description="Space for the audit log, bytes (about 700 per operation: some 190,000 by default). When it is full"
+        " the admin API refuses operations (503) rather than do one unrecorded; reading goes on. Raise it, or back the"
+        " stream up and purge it.",
+    )
+
+
+class StreamsConfig(BaseModel):
+    """Limits per stream.
+
+    Any further name is a stream of events of your own, with the keys of `bus.streams.events`; a source chooses it with
+    `stream: NAME`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, EventsStreamConfig]
 
     events: EventsStreamConfig = Field(default=EventsStreamConfig(), description="Accepted events.")
     dead_letters: DeadLettersStreamConfig = Field(default=DeadLettersStreamConfig(), description="Failed events.")
     bodies: BodiesStreamConfig = Field(default=BodiesStreamConfig(), description="Bodies over 128 KiB.")
     unmatched: UnmatchedStreamConfig = Field(default=UnmatchedStreamConfig(), description="Events nobody wanted.")
     rejected: RejectedStreamConfig = Field(default=RejectedStreamConfig(), description="Requests that were refused.")
+    audit: AuditStreamConfig = Field(default=AuditStreamConfig(), description="Operations of the admin API.")
+
+    @model_validator(mode="after")
+    def _names_of_streams(self) -> Self:
+        reserved = list(type(self).model_fields)
+        for name in self.named:
+            near = difflib.get_close_matches(name, reserved, n=1, cutoff=0.8)
+            if near:
+                raise ValueError(f"{name!r} is too like {near[0]!r}; did you mean that?")
+            if not NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is not a name; use a-z, 0-9, - and _, at most 63 characters")
+        return self
+
+    @property
+    def named(self) -> dict[str, EventsStreamConfig]:
+        """The streams of events besides `events`, by name."""
+        return dict(self.__pydantic_extra__ or {})
+
+    @property
+    def of_events(self) -> dict[str, EventsStreamConfig]:
+        """Every stream of events by its name in the file, `events` first."""
+        return {DEFAULT_STREAM: self.events, **self.named}
 
 
 class BusConfig(BaseModel):

@@ -1,7 +1,7 @@
 """A trigger: which events it takes, what it runs for each, and how failure is handled."""
 
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -9,151 +9,9 @@ from holdfast.domain.patterns import compile_pattern
 from holdfast.domain.pressure import PressureConfig
 from holdfast.domain.quantities import Duration
 from holdfast.domain.retry import RetryPolicy
+from holdfast.domain.runs import RunConfig
 from holdfast.domain.windows import WindowConfig
 from holdfast.errors import RejectedInput
-
-_ONLY_WORKFLOW = frozenset({"task_queue", "args", "timeout", "start_within", "id", "search_attributes"})
-
-
-class HttpRun(BaseModel):
-    """Call an HTTP endpoint: once per attempt, with `Idempotency-Key`, no redirects followed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    url: str = Field(
-        min_length=1,
-        description="Where to send; http or https. `${…}` puts a value of the event into path or query,"
-        " percent-encoded; scheme and host are written out, unless the whole URL is one `${…}`.",
-    )
-    method: Literal["POST", "PUT", "PATCH", "DELETE", "GET"] = Field(default="POST", description="HTTP method.")
-    headers: dict[str, str] = Field(
-        default_factory=dict,
-        description="Further headers. A value env:NAME or file:PATH is read when it is sent; `${…}` puts a value of the"
-        " event in, and one with a line break is a dead letter.",
-    )
-    body: str | None = Field(
-        default=None, description="CEL; the body is its value as JSON. Default: the event's own bytes, unchanged."
-    )
-    timeout: Duration = Field(
-        default=timedelta(seconds=10),
-        description="How long one attempt may take. Past it the outcome is unknown: retried.",
-    )
-
-    @field_validator("timeout")
-    @classmethod
-    def _bounded(cls, value: timedelta) -> timedelta:
-        if not timedelta(0) < value <= timedelta(minutes=10):
-            raise ValueError("must be longer than 0s and at most 10m")
-        return value
-
-
-class NatsRun(BaseModel):
-    """Publish to a JetStream subject, and wait until it is stored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    subject: str = Field(
-        min_length=1,
-        description="The subject; a stream must capture it. `${…}` puts a value of the event in, as one token; the"
-        " first word is written out.",
-    )
-    body: str | None = Field(
-        default=None, description="CEL; the message is its value as JSON. Default: the event's own bytes, unchanged."
-    )
-
-    @field_validator("subject")
-    @classmethod
-    def _not_ours(cls, value: str) -> str:
-        if value.partition(".")[0] in {"events", "dead-letters", "unmatched"}:
-            raise ValueError("events.*, dead-letters.* and unmatched.* belong to Holdfast; choose another first word")
-        return value
-
-
-class LogRun(BaseModel):
-    """Write one line to the worker's log: to try a trigger before it does anything."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    message: str = Field(default="event.type", description="CEL; its value is logged.")
-    level: Literal["info", "warning"] = Field(default="info", description="Log level.")
-
-
-class SearchAttributeConfig(BaseModel):
-    """One search attribute of a run of yours."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    value: str = Field(min_length=1, description="Text with `${…}`; nothing but one `${…}` keeps the value's type.")
-    type: Literal["keyword", "text", "int", "double", "bool", "datetime", "keyword_list"] = Field(
-        default="keyword", description="The attribute's type, as it is registered in the namespace."
-    )
-
-
-class RunConfig(BaseModel):
-    """What a trigger does with an event: exactly one of `workflow`, `http`, `nats`, `log`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    workflow: str | None = Field(
-        default=None, min_length=1, max_length=200, description="Type of a workflow of yours, in any language."
-    )
-    task_queue: str | None = Field(
-        default=None, min_length=1, max_length=200, description="workflow: the task queue your worker polls."
-    )
-    args: tuple[str, ...] | None = Field(
-        default=None,
-        max_length=20,
-        description="workflow: CEL, one per argument. Default: one argument, the whole event.",
-    )
-    timeout: Duration | None = Field(
-        default=None, description="workflow: how long the run may take in all. Default: as long as it likes."
-    )
-    start_within: Duration = Field(
-        default=timedelta(hours=1),
-        description="workflow: dead-letter when no worker has begun the run after this time.",
-    )
-    id: str | None = Field(
-        default=None,
-        min_length=1,
-        description="workflow: id of the run, with `${…}`, e.g. `order-${event.data.order_id}`. Default: made of the"
-        " delivery's own id. While a run of that id is open or has succeeded, another event's is a dead letter.",
-    )
-    search_attributes: dict[str, SearchAttributeConfig] = Field(
-        default_factory=dict,
-        max_length=20,
-        description="workflow: search attributes of the run, name to text with `${…}`, or to `{type: int, value: …}`."
-        " They must be registered in the namespace.",
-    )
-    http: HttpRun | None = Field(default=None, description="Call an HTTP endpoint.")
-    nats: NatsRun | None = Field(default=None, description="Publish to NATS JetStream.")
-    log: LogRun | None = Field(default=None, description="Write a line to the worker's log.")
-
-    @field_validator("search_attributes", mode="before")
-    @classmethod
-    def _short_form(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {name: {"value": one} if isinstance(one, str) else one for name, one in value.items()}
-
-    @field_validator("search_attributes")
-    @classmethod
-    def _not_ours(cls, value: dict[str, Any]) -> dict[str, Any]:
-        ours = sorted(name for name in value if name.startswith(("Holdfast", "Temporal")))
-        if ours:
-            raise ValueError(f"{', '.join(ours)}: names with Holdfast or Temporal in front are not yours to set")
-        return value
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> "RunConfig":
-        named = [name for name in ("workflow", "http", "nats", "log") if getattr(self, name) is not None]
-        if len(named) != 1:
-            raise ValueError(f"needs exactly one of workflow, http, nats, log; has {', '.join(named) or 'none'}")
-        stray = sorted(_ONLY_WORKFLOW & self.model_fields_set)
-        if self.workflow is None and stray:
-            raise ValueError(f"{', '.join(stray)}: only for `workflow`")
-        if self.workflow is not None and self.task_queue is None:
-            raise ValueError("`workflow` needs `task_queue`, the queue that your worker polls")
-        return self
 
 
 class AutoRedrive(BaseModel):

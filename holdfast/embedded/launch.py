@@ -45,6 +45,7 @@ def watch(command: list[str]) -> int:
         child.kill()
 
     signal.signal(signal.SIGTERM, forward)
+    signal.signal(signal.SIGHUP, forward)
     threading.Thread(target=end_with_parent, daemon=True).start()
     code = child.wait()
     return code if code >= 0 else 128 - code

@@ -30,7 +30,7 @@ PORTS_OF = {
     "nats": ("nats", "nats_monitor"),
     "temporal": ("temporal", "temporal_ui", "temporal_metrics", "temporal_http"),
     "gateway": ("gateway", "gateway_ops"),
-    "worker": ("worker_ops",),
+    "worker": ("worker_ops", "worker_api"),
 }
 
 
@@ -83,6 +83,11 @@ class Layout:
         """Health and metrics of the worker."""
         return f"http://{_reachable(self.settings.worker_ops_host)}:{self.ports.worker_ops}"
 
+    @property
+    def api_url(self) -> str:
+        """The admin API of the worker."""
+        return f"http://{_reachable(self.settings.worker_api_host)}:{self.ports.worker_api}"
+
     def runtime(self, pid: int) -> Runtime:
         """What other commands need to find this stack."""
         nats, temporal, settings = self.nats, self.temporal, self.settings
@@ -101,6 +106,7 @@ class Layout:
             gateway_ops_port=self.ports.gateway_ops,
             worker_ops_host=_reachable(settings.worker_ops_host),
             worker_ops_port=self.ports.worker_ops,
+            worker_api_port=self.ports.worker_api,
             **ours,
         )
 
@@ -112,6 +118,7 @@ class Layout:
             "HOLDFAST_GATEWAY_PORT": str(self.ports.gateway),
             "HOLDFAST_GATEWAY_OPS_PORT": str(self.ports.gateway_ops),
             "HOLDFAST_WORKER_OPS_PORT": str(self.ports.worker_ops),
+            "HOLDFAST_WORKER_API_PORT": str(self.ports.worker_api),
             "PYTHONUNBUFFERED": "1",
         }
         if self.own_nats:
@@ -156,7 +163,8 @@ class Layout:
 def with_ports(settings: ProcessSettings, offset: int = 0) -> Ports:
     """Return the default ports, with those that the environment sets, moved by `offset`."""
     named = {"gateway": settings.gateway_port, "gateway_ops": settings.gateway_ops_port}
-    return dataclasses.replace(Ports(), worker_ops=settings.worker_ops_port, **named).shifted(offset)
+    named |= {"worker_ops": settings.worker_ops_port, "worker_api": settings.api_port}
+    return dataclasses.replace(Ports(), **named).shifted(offset)
 
 
 def _reachable(host: str) -> str:

@@ -29,6 +29,7 @@ class Ports:
     temporal_ui: int = 8233
     temporal_metrics: int = 8234
     temporal_http: int = 7243
+    worker_api: int = 8083
 
     @classmethod
     def free(cls) -> "Ports":
@@ -51,6 +52,7 @@ PURPOSE = {
     "gateway": "webhooks",
     "gateway_ops": "the gateway's health and metrics",
     "worker_ops": "the worker's health and metrics",
+    "worker_api": "the admin API",
     "nats": "NATS",
     "nats_monitor": "NATS monitoring",
     "temporal": "Temporal",

@@ -58,6 +58,11 @@ class ChildProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
+    def hang_up(self) -> None:
+        """SIGHUP."""
+        if self.poll() is None:
+            self._process.send_signal(signal.SIGHUP)
+
     async def ended(self, within: timedelta) -> bool:
         """Wait until it has ended; False when it has not in time."""
         deadline = asyncio.get_running_loop().time() + within.total_seconds()

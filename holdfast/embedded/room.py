@@ -21,8 +21,10 @@ def room_for(store: Path) -> int:
 def check_room(store: Path, streams: StreamsConfig) -> None:
     """Raise RejectedInput where the streams may grow past the disk; JetStream reserves their limits."""
     room = room_for(store)
-    all_of_them = (streams.events, streams.dead_letters, streams.unmatched, streams.rejected, streams.bodies)
-    needed = sum(each.max_bytes for each in all_of_them)
+    sizes = [each.max_bytes for each in streams.of_events.values()]
+    sizes += [streams.dead_letters.max_bytes, streams.unmatched.max_bytes, streams.rejected.max_bytes]
+    sizes.append(streams.audit.max_bytes)
+    needed = sum(sizes) + streams.bodies.max_bytes
     if needed > room:
         raise RejectedInput(
             ErrorCode.CONFIG_INVALID,

@@ -99,6 +99,11 @@ class Service:
             if not restart:
                 await self._child.stop(timedelta(0))
 
+    def hang_up(self) -> None:
+        """SIGHUP: it reads its configuration again."""
+        if self._child is not None:
+            self._child.hang_up()
+
     def kill_now(self) -> None:
         """SIGKILL it without waiting for anything: the last resort when we are leaving ourselves."""
         if self._child is not None:

@@ -83,6 +83,11 @@ class EmbeddedStack:
         return self.layout.worker_ops_url
 
     @property
+    def api_url(self) -> str:
+        """The admin API: `http://127.0.0.1:8083`."""
+        return self.layout.api_url
+
+    @property
     def temporal_address(self) -> str:
         """host:port of Temporal."""
         layout = self.layout
@@ -163,6 +168,12 @@ class EmbeddedStack:
         """SIGKILL every server at once; the supervisor does not look any more when its loop ends."""
         for service in self._services.values():
             service.kill_now()
+
+    def reload(self) -> None:
+        """Have gateway and worker read holdfast.yaml and its secrets again; each says in its log what became of it."""
+        for name in ROLES:
+            if name in self._services:
+                self._services[name].hang_up()
 
     async def stop_server(self, name: str) -> None:
         """Stop one server on purpose: it stays down until `start_server`."""

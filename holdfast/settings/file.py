@@ -2,8 +2,8 @@
 
 import difflib
 import fnmatch
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,16 +16,19 @@ from holdfast.domain.access import ApiConfig
 from holdfast.domain.escalations import EscalationConfig
 from holdfast.domain.expressions import EVENT, TICK, TICKS
 from holdfast.domain.intake import GatewayConfig
-from holdfast.domain.mapping import compile_one, mappings
 from holdfast.domain.matching import CompiledTriggers
 from holdfast.domain.notifiers import NotifierConfig
 from holdfast.domain.pressure import TargetConfig
+from holdfast.domain.registered import RegisteredAction
 from holdfast.domain.schedules import ScheduleConfig
 from holdfast.domain.sources import SourceConfig
 from holdfast.domain.streams import BusConfig
+from holdfast.domain.sweeping import SweeperConfig
 from holdfast.domain.triggers import TriggerConfig
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.ids import NAME
+from holdfast.settings import runs
+from holdfast.settings.extensions import load_actions
 
 MAX_FILE = 4_194_304  # bytes
 
@@ -50,6 +53,13 @@ class HoldfastConfig(BaseModel):
     notifiers: dict[str, NotifierConfig] = Field(default_factory=dict, description="How people are told, by name.")
     gateway: GatewayConfig = Field(default=GatewayConfig(), description="How webhooks are taken in.")
     bus: BusConfig = Field(default=BusConfig(), description="NATS JetStream.")
+    actions: tuple[str, ...] = Field(
+        default=(),
+        max_length=100,
+        description="Modules with actions of your own: `package.module`, or a file like `actions.py`, relative to this"
+        " file. They are imported by the worker and by `holdfast check`, never by the gateway.",
+    )
+    sweeper: SweeperConfig = Field(default=SweeperConfig(), description="Finding what fell through.")
     api: ApiConfig = Field(default=ApiConfig(), description="Who may ask over HTTP.")
 
 
@@ -95,19 +105,33 @@ class LoadedConfig:
     file: Path
     config: HoldfastConfig
     triggers: CompiledTriggers
+    text: str = ""  # of the file; secrets are only ever referred to in it
+    actions: Mapping[str, RegisteredAction] = field(default_factory=dict)  # the user's own
 
 
-def load_config(file: Path) -> LoadedConfig:
-    """Read and check `file`. Raises ConfigError with everything that is wrong."""
-    tree = _parse(file)
+def load_config(file: Path, *, actions: bool = True) -> LoadedConfig:
+    """Read and check `file`. Raises ConfigError with everything that is wrong.
+
+    `actions` False imports no module of the user's: for the gateway, which runs none.
+    """
+    text = _read(file)
+    tree = _parse(file, text)
     config, problems = _validate(tree)
+    own, wrong = load_actions(config.actions, file.absolute().parent) if actions else ({}, [])
+    for number, reason in wrong:
+        path: tuple[int | str, ...] = ("actions", number) if number >= 0 else ()
+        problems.append(ConfigProblem(".".join(map(str, path)), reason, _line(tree, path)))
     problems += [
         ConfigProblem(".".join(map(str, path)), message, _line(tree, path), hint)
-        for path, message, hint in (*_cross_checks(config), *_trigger_checks(tree))
+        for path, message, hint in (
+            *_cross_checks(config),
+            *_trigger_checks(tree),
+            *runs.findings(config.triggers, own if actions else None),
+        )
     ]
     if problems:
         raise ConfigError(file, problems)
-    return LoadedConfig(file, config, CompiledTriggers(config.triggers))
+    return LoadedConfig(file, config, CompiledTriggers(config.triggers), text, own)
 
 
 def _validate(tree: CommentedMap) -> tuple[HoldfastConfig, list[ConfigProblem]]:
@@ -137,16 +161,19 @@ def _section(tree: Any, section: str) -> dict[str, Any]:
     return entries if isinstance(entries, dict) else {}
 
 
-def _parse(file: Path) -> CommentedMap:
+def _read(file: Path) -> str:
     try:
         if file.stat().st_size > MAX_FILE:
             raise ConfigError(file, [ConfigProblem("", f"is larger than {MAX_FILE} bytes")])
-        text = file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         hint = "name another with --config, or start from examples/holdfast.yaml"
         raise ConfigError(file, [ConfigProblem("", "there is no such file", 0, hint)]) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(file, [ConfigProblem("", f"cannot be read: {type(error).__name__}")]) from error
+
+
+def _parse(file: Path, text: str) -> CommentedMap:
     try:
         tree = YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
@@ -244,6 +271,14 @@ def _cross_checks(config: HoldfastConfig) -> Iterator[_Finding]:
             yield ("api", "tokens", name), "not a name", "use a-z, 0-9, - and _, at most 63 characters"
     for name in config.schedules.keys() & config.sources.keys():
         yield ("schedules", name), "a source has the same name", "their events could not be told apart"
+    streams = list(config.bus.streams.of_events)
+    for name, source in config.sources.items():
+        if source.stream not in streams:
+            yield (
+                ("sources", name, "stream"),
+                f"there is no stream of events {source.stream!r}",
+                (f"{_did_you_mean(source.stream, streams)}; declare it under bus.streams"),
+            )
     yield from _notified(config)
     yield from _routes(config)
     yield from _expressions(config)
@@ -292,12 +327,12 @@ def _routes(config: HoldfastConfig) -> Iterator[_Finding]:
 
 def _expressions(config: HoldfastConfig) -> Iterator[_Finding]:
     for name, source in config.sources.items():
-        for field in ("id", "type", "subject"):
-            text = getattr(source.event, field)
+        for part in ("id", "type", "subject"):
+            text = getattr(source.event, part)
             if text is not None:
-                yield from _compiles(EVENT, text, ("sources", name, "event", field))
+                yield from _compiles(EVENT, text, ("sources", name, "event", part))
     for name, trigger in config.triggers.items():
-        yield from _trigger_expressions(name, trigger)
+        yield from _of_pressure(name, trigger)
     yield from _of_schedules(config)
 
 
@@ -311,15 +346,10 @@ def _of_schedules(config: HoldfastConfig) -> Iterator[_Finding]:
             yield from _compiles(TICKS, schedule.stop_when, ("schedules", name, "stop_when"), {"BOOL", "DYN"})
 
 
-def _trigger_expressions(name: str, trigger: TriggerConfig) -> Iterator[_Finding]:
-    for mapped in mappings(trigger.run):
-        try:
-            compile_one(mapped)
-        except RejectedInput as error:
-            yield ("triggers", name, "run", *mapped.place), error.message, ""
-    for field in ("key", "not_before"):
-        if (text := getattr(trigger, field)) is not None:
-            yield from _compiles(EVENT, text, ("triggers", name, field))
+def _of_pressure(name: str, trigger: TriggerConfig) -> Iterator[_Finding]:
+    for part in ("key", "not_before"):
+        if (text := getattr(trigger, part)) is not None:
+            yield from _compiles(EVENT, text, ("triggers", name, part))
 
 
 def _compiles(

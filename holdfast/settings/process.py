@@ -84,6 +84,22 @@ class ProcessSettings(BaseSettings):
     )
     worker_ops_host: str = Field(default="127.0.0.1", description="Address of the worker's health and metrics.")
     worker_ops_port: int = Field(default=8082, ge=0, le=65_535, description="Port of the worker's health and metrics.")
+    worker_api: bool = Field(default=True, description="Whether the worker serves the admin API.")
+    worker_api_host: str = Field(
+        default="127.0.0.1",
+        description="Address of the admin API. It speaks plain HTTP: put TLS in front of any but a loopback address.",
+    )
+    worker_api_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65_535,
+        description="Port of the admin API. Default: the one after HOLDFAST_WORKER_OPS_PORT, so 8083.",
+    )
+    worker_api_names: str = Field(
+        default="",
+        description="Host names, separated by commas, under which the admin API may be called besides its address and"
+        " localhost. Any other Host is refused, so that no web page can reach it by DNS rebinding.",
+    )
 
     otel_disabled: bool = Field(
         default=False, validation_alias="OTEL_SDK_DISABLED", description="Export neither spans nor metrics by OTLP."
@@ -112,6 +128,13 @@ class ProcessSettings(BaseSettings):
         validation_alias="OTEL_METRICS_EXPORTER",
         description="otlp pushes metrics besides /metrics. Default: otlp where an endpoint is set.",
     )
+
+    @property
+    def api_port(self) -> int:
+        """Port of the admin API: as named, or beside the worker's other one; 0 takes a free one."""
+        if self.worker_api_port is not None:
+            return self.worker_api_port
+        return min(self.worker_ops_port + 1, 65_535) if self.worker_ops_port else 0
 
     @property
     def traces_exporter(self) -> Literal["none", "otlp", "console"]:

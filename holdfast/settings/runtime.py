@@ -23,6 +23,7 @@ _GATEWAY = (
     "gateway_ops_port",
     "worker_ops_host",
     "worker_ops_port",
+    "worker_api_port",
 )
 _NATS = ("nats_url", "nats_user", "nats_password", "nats_monitor_url")
 _TEMPORAL = ("temporal_address", "temporal_ui_url")
@@ -41,6 +42,7 @@ class Runtime(BaseModel):
     gateway_ops_port: int
     worker_ops_host: str
     worker_ops_port: int
+    worker_api_port: int | None = None
     nats_url: str | None = None  # None: not ours, the environment named it
     nats_user: str | None = None
     nats_password: str | None = None

@@ -5,7 +5,7 @@ Counters and gauges are plain dictionary entries that the SDK observes when it c
 `holdfast/telemetry/names.py`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import CallbackOptions, Observation
@@ -16,7 +16,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from holdfast.telemetry import names
-from holdfast.telemetry.names import MAX_SERIES, OTHER, UNKNOWN, MetricName
+from holdfast.telemetry.kinds import MetricName
+from holdfast.telemetry.names import MAX_SERIES, OTHER, UNKNOWN
 
 
 class Metrics:
@@ -46,6 +47,10 @@ class Metrics:
         self._dispatched = self._tally(names.DISPATCHED)
         self._unmatched = self._tally(names.UNMATCHED)
         self._redelivered = self._tally(names.REDELIVERED)
+        self._evicted = self._tally(names.EVICTED)
+        self._config_info = self._tally(names.CONFIG_INFO)
+        self._config_stale = self._tally(names.CONFIG_STALE)
+        self._config_reloads = self._tally(names.CONFIG_RELOADS)
         self._queue_depth = self._tally(names.QUEUE_DEPTH)
         self._circuit = self._tally(names.CIRCUIT_OPEN)
         self._dead_letters = self._tally(names.DEAD_LETTERS)
@@ -62,12 +67,15 @@ class Metrics:
         self._held = self._tally(names.HELD)
         self._breaker = self._tally(names.BREAKER_OPEN)
         self._paused = self._tally(names.PAUSED)
+        self._swept = self._tally(names.SWEPT)
+        self._unaccounted = self._tally(names.UNACCOUNTED)
         self._notifications = self._tally(names.NOTIFICATIONS)
         self._ingest = self._histogram(names.GATEWAY_INGEST)
         self._end_to_end = self._histogram(names.END_TO_END)
         self._ticks = self._tally(names.TICKS)
         self._ticks_missed = self._tally(names.TICKS_MISSED)
         self._schedules_stopped = self._tally(names.SCHEDULES_STOPPED)
+        self._api_requests = self._tally(names.API_REQUESTS)
 
     def requests(self, source: str, status: int) -> None:
         """Count one webhook request answered with `status`."""
@@ -123,6 +131,19 @@ class Metrics:
         """Count one event that no trigger wanted."""
         self._unmatched.add(source)
 
+    def config(self, fingerprint: str, stale: bool) -> None:
+        """Show which configuration is in force, and whether the file is another."""
+        self._config_info.only(1, fingerprint)
+        self._config_stale.put(1 if stale else 0)
+
+    def config_reloaded(self, outcome: str) -> None:
+        """Count one reload; `outcome` is applied or refused."""
+        self._config_reloads.add(outcome)
+
+    def evicted(self, stream: str, events: int) -> None:
+        """Count events that left their stream unprocessed."""
+        self._evicted.add(stream, by=events)
+
     def redelivered(self, reason: str) -> None:
         """Count one message handed back to the bus; `reason` is an ErrorCode."""
         self._redelivered.add(reason)
@@ -170,6 +191,14 @@ class Metrics:
         self._deliveries.add(trigger, "delivered")
         self._end_to_end.record(trigger, end_to_end_seconds)
 
+    def swept(self, kind: str, answer: str) -> None:
+        """Count one finding of the sweeper; `kind` is a FindingKind, `answer` an Answer."""
+        self._swept.add(kind, answer)
+
+    def unaccounted(self, counts: Mapping[str, int]) -> None:
+        """Show how many events of each source the last custody report could not account for."""
+        self._unaccounted.replace({(source,): count for source, count in counts.items()})
+
     def ticked(self, schedule: str, outcome: str) -> None:
         """Count one tick of a schedule; `outcome` is published or unwanted."""
         self._ticks.add(schedule, outcome)
@@ -185,6 +214,10 @@ class Metrics:
     def notified(self, kind: str, outcome: str) -> None:
         """Count one attempt to tell people; `kind` is of the notifier, `outcome` sent, retried or failed."""
         self._notifications.add(kind, outcome)
+
+    def api_request(self, operation: str, status: int) -> None:
+        """Count one request to the admin API; `operation` is its name in OpenAPI."""
+        self._api_requests.add(operation, str(status))
 
     def exposition(self) -> tuple[bytes, str]:
         """Return the body and the Content-Type of a Prometheus scrape."""
@@ -219,17 +252,25 @@ class _Tally:
         self._labels = labels
         self._values: dict[tuple[str, ...], int | float] = {}
 
-    def add(self, *key: str) -> None:
-        """Add one."""
+    def add(self, *key: str, by: int = 1) -> None:
+        """Add one, or `by`."""
         try:
-            self._values[key] += 1
+            self._values[key] += by
         except KeyError:
             key = self._admitted(key)
-            self._values[key] = self._values.get(key, 0) + 1
+            self._values[key] = self._values.get(key, 0) + by
 
     def put(self, value: float, *key: str) -> None:
         """Replace the number."""
         self._values[self._admitted(key)] = value
+
+    def replace(self, numbers: Mapping[tuple[str, ...], int | float]) -> None:
+        """Replace all numbers: what is not among them is gone."""
+        self._values = dict(list(numbers.items())[:MAX_SERIES])
+
+    def only(self, value: float, *key: str) -> None:
+        """Replace the number, and forget every other series."""
+        self._values = {key: value}
 
     def observe(self, _: CallbackOptions) -> Iterable[Observation]:
         """Hand every number to the SDK; the copy is one step, so a collecting thread sees no half of it."""

@@ -4,10 +4,11 @@
 of a configured source, or `_` where a request named none.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from holdfast.telemetry.kinds import LogEvent, MetricName, SpanName
+from holdfast.telemetry.log_events import LOG_EVENTS
+from holdfast.telemetry.sweep_names import SWEEP_METRICS, SWEPT, UNACCOUNTED
 
-Kind = Literal["counter", "gauge", "histogram"]
+__all__ = ["LOG_EVENTS", "SWEPT", "UNACCOUNTED", "LogEvent", "MetricName", "SpanName"]
 
 UNKNOWN = "_"
 """Label value where there is none: a request for no source, a dead letter of no trigger."""
@@ -22,45 +23,6 @@ LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 END_TO_END_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0, 86_400.0)
 """Seconds; from a first attempt that succeeds to a day of retries."""
-
-
-@dataclass(frozen=True, slots=True)
-class MetricName:
-    """One metric. `name` is OpenTelemetry's, dotted; `unit` is UCUM, an annotation in braces counts things."""
-
-    name: str
-    kind: Kind
-    unit: str
-    labels: tuple[str, ...]
-    description: str
-    buckets: tuple[float, ...] = ()
-
-    @property
-    def prometheus(self) -> str:
-        """Name in the exposition, without a histogram's `_bucket`, `_count` and `_sum`."""
-        plain = self.name.replace(".", "_")
-        if self.kind == "counter":
-            return f"{plain}_total"
-        return plain + {"s": "_seconds", "By": "_bytes"}.get(self.unit, "")
-
-
-@dataclass(frozen=True, slots=True)
-class SpanName:
-    """One span and where it is made."""
-
-    name: str
-    kind: Literal["server", "producer", "consumer", "client", "internal"]
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
-class LogEvent:
-    """One log event: the message is the name, the facts are fields."""
-
-    name: str
-    level: Literal["debug", "info", "warning", "error"]
-    fields: tuple[str, ...]
-    description: str
 
 
 GATEWAY_REQUESTS = MetricName(
@@ -153,6 +115,22 @@ QUEUE_DEPTH = MetricName(
     ("state",),
     "Events on the bus not settled yet: pending (not handed out) and ack_pending (handed out).",
 )
+CONFIG_INFO = MetricName(
+    "holdfast.config.info", "gauge", "", ("hash",), "1, with the hash of the configuration that this process runs."
+)
+CONFIG_STALE = MetricName(
+    "holdfast.config.stale", "gauge", "", (), "1 while holdfast.yaml was changed and could not be taken."
+)
+CONFIG_RELOADS = MetricName(
+    "holdfast.config.reloads", "counter", "{reload}", ("outcome",), "Reloads of holdfast.yaml: applied or refused."
+)
+EVICTED = MetricName(
+    "holdfast.bus.evicted",
+    "counter",
+    "{event}",
+    ("stream",),
+    "Events that left a stream unprocessed (discard old, or max_age); the log and `holdfast bus show` name them.",
+)
 CIRCUIT_OPEN = MetricName(
     "holdfast.dispatcher.circuit.open", "gauge", "", (), "1 while the dispatcher fetches nothing: Temporal is away."
 )
@@ -234,6 +212,14 @@ NOTIFICATIONS = MetricName(
     "Attempts to tell people of failures, by kind of notifier: sent, retried, or failed (given up).",
 )
 
+API_REQUESTS = MetricName(
+    "holdfast.api.requests",
+    "counter",
+    "{request}",
+    ("operation", "status"),
+    "Requests to the admin API, by operation (`_` where it came to none) and the answer's status.",
+)
+
 METRICS = (
     GATEWAY_REQUESTS,
     GATEWAY_ACCEPTED,
@@ -251,6 +237,10 @@ METRICS = (
     DISPATCHED,
     UNMATCHED,
     REDELIVERED,
+    EVICTED,
+    CONFIG_INFO,
+    CONFIG_STALE,
+    CONFIG_RELOADS,
     QUEUE_DEPTH,
     CIRCUIT_OPEN,
     DEAD_LETTERS,
@@ -262,10 +252,12 @@ METRICS = (
     BREAKER_OPEN,
     PAUSED,
     END_TO_END,
+    *SWEEP_METRICS,
     TICKS,
     TICKS_MISSED,
     SCHEDULES_STOPPED,
     NOTIFICATIONS,
+    API_REQUESTS,
 )
 
 SPAN_RECEIVE = SpanName("webhook receive", "server", "The gateway takes one webhook in, to its answer.")
@@ -275,133 +267,3 @@ SPAN_DELIVER = SpanName("event deliver", "client", "One attempt at an action; it
 SPAN_DEAD_LETTER = SpanName("dead letter record", "producer", "A dead letter is stored.")
 
 SPANS = (SPAN_RECEIVE, SPAN_PUBLISH, SPAN_DISPATCH, SPAN_DELIVER, SPAN_DEAD_LETTER)
-
-LOG_EVENTS = (
-    LogEvent("bus.client_rebuilt", "warning", ("reason",), "nats-py gave its connection up; a new one is made."),
-    LogEvent("bus.connect_failed", "warning", ("reason",), "NATS does not let us in; tried again."),
-    LogEvent("bus.connected", "info", ("server",), "Connected to NATS."),
-    LogEvent("bus.consume_fault", "warning", ("consumer", "reason"), "Pulling failed; the consumer is repaired."),
-    LogEvent("bus.consumer_created", "info", ("stream", "consumer"), "A consumer was missing and was made."),
-    LogEvent("bus.consumer_updated", "warning", ("consumer", "changes"), "A consumer was not as planned."),
-    LogEvent("bus.dangerous_unsynced", "warning", ("reason",), "Losses at a power cut are accepted by configuration."),
-    LogEvent("bus.disconnected", "warning", (), "The connection to NATS was lost."),
-    LogEvent("bus.error", "debug", ("reason",), "NATS reported an error on the connection."),
-    LogEvent("bus.handler_failed", "error", ("stream", "sequence"), "A bug; the message comes again."),
-    LogEvent("bus.pull_deferred", "info", ("consumer", "reason"), "The server refused a pull for now."),
-    LogEvent("bus.reconnected", "info", (), "The connection to NATS is back."),
-    LogEvent("bus.stream_created", "info", ("stream",), "A stream was missing and was made."),
-    LogEvent("bus.stream_updated", "warning", ("stream", "changes"), "A stream was changed to what is configured."),
-    LogEvent("bus.tell_failed", "debug", ("code",), "An acknowledgement did not arrive; the message comes again."),
-    LogEvent("breaker.turned", "warning", ("lane", "state"), "A circuit breaker opened, or closed again."),
-    LogEvent("controls.changed", "warning", ("what", "state"), "Somebody paused or resumed a trigger or a target."),
-    LogEvent("controls.unreadable", "warning", ("reason",), "What is paused cannot be read; the last answer holds."),
-    LogEvent("defect", "error", ("error",), "A bug in Holdfast, with its traceback."),
-    LogEvent(
-        "dispatch.dead_lettered", "warning", ("dead_letter", "stage", "code", "sequence"), "An event was given up."
-    ),
-    LogEvent(
-        "dispatch.redelivered",
-        "warning",
-        ("sequence", "deliveries", "code", "reason", "wait_seconds"),
-        "A message goes back to the bus and comes again.",
-    ),
-    LogEvent("dispatcher.misconfigured", "error", ("reason",), "Nothing can be started until somebody mends it."),
-    LogEvent("escalate.redelivered", "warning", ("dead_letter", "code", "reason"), "A case could not be started yet."),
-    LogEvent("escalate.stray", "warning", ("sequence",), "A message in DEAD_LETTERS is no dead letter."),
-    LogEvent(
-        "escalation.unknown",
-        "warning",
-        ("escalation", "trigger", "case"),
-        "A trigger names an escalation that the configuration does not have; `default` takes it, where it exists.",
-    ),
-    LogEvent("gate.still_shut", "warning", ("reason",), "Temporal is still away, for another reason."),
-    LogEvent(
-        "gate.turned", "warning", ("from", "to", "reason"), "The circuit breaker before Temporal: open, trial, shut."
-    ),
-    LogEvent("gateway.draining", "info", (), "Asked to stop; requests under way finish."),
-    LogEvent("gateway.listening", "info", ("port", "ops_port"), "Both ports are bound."),
-    LogEvent("gateway.not_ready", "warning", ("code", "reason"), "No event can be taken in."),
-    LogEvent("gateway.prepare_failed", "error", (), "A bug while the bus was verified."),
-    LogEvent("gateway.ready", "info", (), "Events can be taken in."),
-    LogEvent("gateway.stopped", "info", (), "The gateway ended as asked."),
-    LogEvent("handshake.answered", "info", ("source", "handshake"), "A provider's question before it sends events."),
-    LogEvent("handshake.confirmed", "info", ("source",), "A subscription at Amazon SNS is confirmed."),
-    LogEvent(
-        "handshake.unconfirmed",
-        "error",
-        ("source", "reason"),
-        "Amazon SNS could not be asked to confirm; let it send its question again.",
-    ),
-    LogEvent("handshake.unsubscribed", "warning", ("source",), "Amazon SNS says that no more events will come."),
-    LogEvent("certificate.not_trusted", "warning", ("url",), "A sender named a certificate that is not its own."),
-    LogEvent(
-        "key_set.unavailable", "warning", ("url", "reason"), "An issuer's keys could not be fetched; tried again."
-    ),
-    LogEvent("janitor.bodies_removed", "info", ("bodies",), "Large bodies that nothing needs any more are gone."),
-    LogEvent("janitor.failed", "info", ("code", "reason"), "A sweep failed; the next one tries again."),
-    LogEvent("janitor.purged", "info", ("from", "to", "settled"), "Settled events made room."),
-    LogEvent("news.untold", "debug", ("code",), "Whoever waits for an outcome was not told; answered 202 instead."),
-    LogEvent("rejections.failed", "error", ("source",), "A bug while a refused request was written down."),
-    LogEvent(
-        "notification",
-        "warning",
-        ("about", "text", "escalation", "link"),
-        "What an escalation says through a notifier `log`, at that notifier's level.",
-    ),
-    LogEvent(
-        "notify.failed",
-        "error",
-        ("notifier", "about", "code", "reason"),
-        "A notifier could not be told, for good; the next tier does not wait where nobody of this one was told.",
-    ),
-    LogEvent(
-        "notify.retried", "warning", ("notifier", "about", "code", "reason"), "A notifier is told again in a moment."
-    ),
-    LogEvent("request.abandoned", "info", ("source",), "The sender left before the answer."),
-    LogEvent("request.failed", "error", ("source", "correlation_id"), "A bug; answered 500."),
-    LogEvent("request.rejected", "info", ("source", "code", "status", "reason"), "A request was not accepted."),
-    LogEvent("sample.dead_letters_open", "debug", ("code",), "The count of open cases could not be read."),
-    LogEvent("sample.queue_depth", "debug", ("code",), "The depth of the queue could not be read."),
-    LogEvent(
-        "schedules.tick_missed",
-        "error",
-        ("schedule", "tick", "code"),
-        "A tick never ran; its dead letter can be redriven, which publishes it late.",
-    ),
-    LogEvent(
-        "schedules.miscounted",
-        "error",
-        ("schedule", "count", "after", "until"),
-        "Temporal counted ticks as missed that cannot be told apart from those of a pause.",
-    ),
-    LogEvent("schedules.stopped", "error", ("schedule", "reason"), "`stop_when` paused a schedule."),
-    LogEvent("schedules.tick_unwanted", "info", ("schedule", "tick"), "`when` or `stop_when` kept a tick back."),
-    LogEvent(
-        "schedules.unwatchable", "error", ("schedule", "reason"), "A schedule whose times cannot be worked out here."
-    ),
-    LogEvent("schedules.watch_failed", "warning", ("code", "reason"), "The watch could not be started; tried again."),
-    LogEvent("schedules.applied", "info", ("schedule", "change"), "A schedule was made, changed or removed."),
-    LogEvent("spool.began", "warning", ("events",), "The bus is away: events are kept in the outbox."),
-    LogEvent("spool.dead_lettered", "error", ("dead_letter", "code"), "The bus can never take an event of the outbox."),
-    LogEvent("spool.drain_deferred", "info", ("code", "reason"), "An event of the outbox is tried again later."),
-    LogEvent("spool.drain_failed", "error", (), "A bug while the outbox was emptied; tried again."),
-    LogEvent("spool.drained", "info", ("events",), "The outbox is empty again."),
-    LogEvent("spool.failed", "error", ("code", "reason"), "The outbox cannot be used; tried again."),
-    LogEvent("spool.left", "warning", ("events",), "The gateway ended with events in its outbox, for its next start."),
-    LogEvent("spool.mended", "warning", ("events",), "The outbox can be used again."),
-    LogEvent("status.answer_failed", "error", (), "A bug while a gateway's question about deliveries was answered."),
-    LogEvent("temporal.retention_not_raised", "warning", ("days", "reason"), "Enough, but less than was asked for."),
-    LogEvent("temporal.retention_raised", "info", ("from_days", "to_days"), "The namespace keeps workflows longer."),
-    LogEvent("temporal.search_attributes_added", "info", ("names",), "Search attributes were missing and were made."),
-    LogEvent(
-        "trigger_log",
-        "info",
-        ("text", "source", "event_id", "event_type"),
-        "What a `log` action says, at its own level.",
-    ),
-    LogEvent("worker.draining", "info", (), "Asked to stop; what is under way finishes or goes back."),
-    LogEvent("worker.fsync_not_verified", "warning", ("reason",), "It synced before; monitoring does not answer now."),
-    LogEvent("worker.listening", "info", ("ops_port",), "The port for health and metrics is bound."),
-    LogEvent("worker.stopped", "info", (), "The worker ended as asked."),
-    LogEvent("worker.temporal_away", "warning", ("reason",), "Temporal does not answer yet; tried again."),
-)

@@ -100,7 +100,7 @@ class CaseSummary:
 
 
 class Where:
-    """A CEL expression over `case`: the fields of `CaseSummary.plain`."""
+    """A CEL expression over `case`: the fields of `CaseSummary.plain`, and `case.age`, like "7200s"."""
 
     def __init__(self, source: str) -> None:
         """Compile. Raises RejectedInput `config.invalid`."""
@@ -114,7 +114,8 @@ class Where:
 
     def takes(self, case: CaseSummary) -> bool:
         """Whether the case is meant. Raises RejectedInput `input.invalid` where that cannot be said."""
-        match self._expression.evaluate(self._language.bind(case=case.plain())):
+        age = int((datetime.now(UTC) - case.opened_at).total_seconds())
+        match self._expression.evaluate(self._language.bind(case=case.plain() | {"age": f"{age}s"})):
             case Found(bool(value)):
                 return value
             case Found(value):
@@ -162,7 +163,7 @@ async def each_case(
         for number, run in enumerate(page.executions):
             if number < skip:
                 continue
-            summary = _summary(run)
+            summary = summary_of(run)
             if where is None or where.takes(summary):
                 yield summary, Cursor(token, number + 1)
         token, skip = page.next_page_token, 0
@@ -205,7 +206,8 @@ def quoted(value: str) -> str:
     return f"'{escaped}'"
 
 
-def _summary(run: WorkflowExecutionInfo) -> CaseSummary:
+def summary_of(run: WorkflowExecutionInfo) -> CaseSummary:
+    """Return one execution, as visibility lists it, as a line."""
     fields = run.search_attributes.indexed_fields
 
     def attribute(name: str) -> str:

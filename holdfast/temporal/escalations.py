@@ -17,6 +17,7 @@ from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSear
 from temporalio.exceptions import ApplicationError
 
 from holdfast import ids
+from holdfast.clock import rfc3339
 from holdfast.contracts import names
 from holdfast.contracts.escalation_runs import EscalationInput, EscalationView
 from holdfast.contracts.escalations import CaseNotice
@@ -40,6 +41,17 @@ class EscalationSummary:
     source: str
     began_at: datetime
     closed_at: datetime | None
+
+    def plain(self) -> dict[str, str | None]:
+        """As JSON data: what `--json` prints and what the admin API answers."""
+        return {
+            "id": self.workflow_id,
+            "state": self.state,
+            "trigger": self.trigger,
+            "source": self.source,
+            "began_at": rfc3339(self.began_at),
+            "closed_at": rfc3339(self.closed_at) if self.closed_at else None,
+        }
 
 
 async def begin(client: Client, workflow_id: str, given: EscalationInput, notice: CaseNotice) -> None:
@@ -111,12 +123,14 @@ async def show_escalation(client: Client, workflow_id: str) -> EscalationView:
         raise
 
 
-async def acknowledge_escalation(client: Client, workflow_id: str, given: AcknowledgeInput) -> EscalationView:
+async def acknowledge_escalation(
+    client: Client, workflow_id: str, given: AcknowledgeInput, *, update_id: str | None = None
+) -> EscalationView:
     """Say that somebody looks after a group. Raises RejectedInput `not_found` | `case.illegal_move`, Unavailable."""
     workflow_id = full_id(workflow_id)
     handle = client.get_workflow_handle(workflow_id)
     try:
-        update = handle.execute_update(names.ACKNOWLEDGE, given, result_type=EscalationView)
+        update = handle.execute_update(names.ACKNOWLEDGE, given, id=update_id, result_type=EscalationView)
         return await workflow_call(update, workflow_id, UPDATE_WITHIN)
     except HoldfastError as error:
         cause = error.__cause__

@@ -92,6 +92,13 @@ async def _verify_yours(client: Client, yours: Mapping[str, str]) -> None:
         )
 
 
+async def retention_of(client: Client) -> timedelta:
+    """Return how long Temporal remembers a workflow that has ended. Raises Unavailable."""
+    request = DescribeNamespaceRequest(namespace=client.namespace)
+    described = await bounded_call(client.workflow_service.describe_namespace(request), PROBE)
+    return described.config.workflow_execution_retention_ttl.ToTimedelta()
+
+
 async def _missing(client: Client) -> tuple[str, ...]:
     request = ListSearchAttributesRequest(namespace=client.namespace)
     listed = await bounded_call(client.operator_service.list_search_attributes(request), PROBE)

@@ -28,7 +28,9 @@ JOIN_WITHIN = timedelta(seconds=10)
 def queue_of(given: DeliveryInput) -> tuple[KeyQueueInput, JoinInput] | None:
     """Return the queue that a delivery stands in, and how it joins; None where it stands in none."""
     pressure = given.spec.pressure
-    if pressure is None or pressure.key is None or given.redrive is not None or given.sequence is None:
+    if pressure is None or pressure.key is None or given.sequence is None:
+        return None
+    if given.redrive is not None or given.replay is not None:
         return None
     event = given.envelope
     queue = KeyQueueInput(
@@ -39,7 +41,7 @@ def queue_of(given: DeliveryInput) -> tuple[KeyQueueInput, JoinInput] | None:
         throttle=pressure.throttle,
     )
     delivery = ids.delivery_id(given.spec.trigger, event.source, event.id)
-    return queue, JoinInput(delivery=delivery, sequence=given.sequence)
+    return queue, JoinInput(delivery=delivery, sequence=given.sequence, stream=given.stream)
 
 
 async def join_queue(client: Client, queue: KeyQueueInput, join: JoinInput) -> None:

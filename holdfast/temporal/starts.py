@@ -33,6 +33,7 @@ TASK_TIMEOUT = timedelta(seconds=30)  # holds a local activity of 10 s; renewed 
 MAX_SUMMARY = 200  # characters; Temporal takes 400 bytes
 MAX_VALUE = 1_000  # characters of a search attribute; Temporal takes 2 KiB
 
+_ONCE = WorkflowIDReusePolicy.REJECT_DUPLICATE
 _SOURCE = SearchAttributeKey.for_keyword(names.SA_SOURCE)
 _EVENT_ID = SearchAttributeKey.for_keyword(names.SA_EVENT_ID)
 _EVENT_TYPE = SearchAttributeKey.for_keyword(names.SA_EVENT_TYPE)
@@ -56,13 +57,15 @@ async def start_delivery(client: Client, given: DeliveryInput, priority: Priorit
 
     One that must wait is visible as `waiting` from its start; one that waits for nothing but a time begins then.
     """
-    event = given.envelope
+    event, replay = given.envelope, given.replay
+    normal = ids.delivery_id(given.spec.trigger, event.source, event.id)
     queue, delay = queue_of(given), _delay(given)
     return await _start(
         client,
         names.EVENT_DELIVERY,
         given,
-        id=ids.delivery_id(given.spec.trigger, event.source, event.id),
+        id=normal if replay is None else ids.replay_id(normal, replay.again),
+        memo=None if replay is None else {names.MEMO_REPLAY: replay.operation, names.MEMO_REPLAY_OF: replay.of},
         # saves a round trip where a worker shares this process; nothing depends on it
         request_eager_start=queue is None and delay is None,
         start_delay=delay if queue is None else None,  # a signal would end it
@@ -75,7 +78,9 @@ async def start_delivery(client: Client, given: DeliveryInput, priority: Priorit
             (_KEY, queue[0].key if queue is not None else given.spec.key or ""),
             (_STATE, names.STATE_WAITING if queue is not None or delay is not None else ""),
         ),
-        static_summary=_line(f"{event.type} from {event.source}: {given.spec.action.target}"),
+        static_summary=_line(
+            f"{event.type} from {event.source}: {given.spec.action.target}" + (" (replay)" if replay else "")
+        ),
         static_details=_table(
             ("event", event.id),
             ("source", event.source),
@@ -84,6 +89,8 @@ async def start_delivery(client: Client, given: DeliveryInput, priority: Priorit
             ("received", rfc3339(event.received_at)),
             ("trigger", given.spec.trigger),
             ("target", given.spec.action.target),
+            ("replay of", replay.of if replay else ""),
+            ("replayed by", f"{replay.by}, {replay.operation}" if replay else ""),
         ),
     )
 
@@ -97,13 +104,17 @@ def _delay(given: DeliveryInput) -> timedelta | None:
     return wait if wait > timedelta(0) else None
 
 
-async def start_case(client: Client, record: DeadLetterRecord) -> Started:
-    """Start the case of one dead letter. Raises what `classify` says."""
+async def start_case(client: Client, record: DeadLetterRecord, *, given: Any = None, again: bool = False) -> Started:
+    """Start the case of one dead letter, with `given` as its input where that says more than the record.
+
+    `again`: also where an earlier run of the case was ended from outside. Raises what `classify` says.
+    """
     return await _start(
         client,
         names.DEAD_LETTER,
-        record,
+        record if given is None else given,
         id=ids.case_id(record.id),
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY if again else _ONCE,
         search_attributes=_attributes(
             (_SOURCE, record.source),
             (_EVENT_ID, record.event_id),
@@ -124,6 +135,7 @@ async def start_case(client: Client, record: DeadLetterRecord) -> Started:
             ("trigger", record.trigger),
             ("attempts", str(record.attempt_count or "")),
             ("delivery", record.workflow_id or ""),
+            ("replay of", record.replay.of if record.replay else ""),
         ),
     )
 
@@ -152,9 +164,8 @@ async def _start(client: Client, workflow: str, given: Any, *, id: str, **option
                 given,
                 id=id,
                 task_queue=names.TASK_QUEUE,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 task_timeout=TASK_TIMEOUT,
-                **options,
+                **{"id_reuse_policy": _ONCE, **options},
             ),
             START_WITHIN,
         )

@@ -120,8 +120,8 @@ def environment_reads(source: Source) -> list[str]:
 
 
 def stray_commands(source: Source) -> list[str]:
-    """Workflow commands are issued in workflows/calls.py alone."""
-    if not source.path.startswith("workflows/") or source.path == "workflows/calls.py":
+    """Workflow commands are issued in workflows/calls*.py alone."""
+    if not source.path.startswith("workflows/") or source.path.startswith("workflows/calls"):
         return []
     return [
         f"{source.path}:{node.lineno}: {node.value.id}.{node.attr}; commands are issued in workflows/calls.py"

@@ -131,8 +131,14 @@ async def test_order_holds_while_workers_are_killed(plant: Plant) -> None:
     run = os.urandom(4).hex()
 
     async def kill() -> None:
+        clock = asyncio.get_running_loop().time
         while True:
-            await asyncio.sleep(4)
+            until = clock() + 4
+
+            async def due(until: float = until) -> bool:
+                return clock() >= until
+
+            await assert_eventually(due, 10)
             victim = plant.workers.pop(0)
             victim.send_signal(signal.SIGKILL)
             victim.wait(10)

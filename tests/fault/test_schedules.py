@@ -8,15 +8,19 @@ import pytest
 from temporalio.client import Client
 
 from activities.schedule_watch import ScheduleWatcher
+from holdfast import ids
 from holdfast.bus.connect import Bus
 from holdfast.bus.streams import DEAD_LETTERS, EVENTS
 from holdfast.clock import SystemClock
 from holdfast.contracts import names
 from holdfast.contracts.dead_letter import DeadLetterRecord
+from holdfast.contracts.moves import RedriveInput
 from holdfast.contracts.schedule_watch import WatchState
 from holdfast.contracts.scheduled import nominal_time
+from holdfast.domain.deadletters import CaseState
 from holdfast.domain.schedules import ScheduleConfig
 from holdfast.telemetry.metrics import Metrics
+from holdfast.temporal import cases
 from holdfast.temporal.connect import connect
 from holdfast.temporal.schedules import apply
 from tests import servers, workers
@@ -85,7 +89,10 @@ async def scene(nats_server: servers.NatsServer, tmp_path: Path) -> AsyncIterato
 
 
 async def test_after_an_outage_each_tick_ran_once_or_is_named(scene: Scene) -> None:
-    """Temporal away across ticks: those within the catch-up window are delivered once, each other one is named once."""
+    """Temporal away across ticks: those within the catch-up window are delivered once, each other one is named once.
+
+    And redriving one that is named delivers it.
+    """
     await scene.look()  # the watch is there before the schedule, as it is where a worker runs
     config = ScheduleConfig.model_validate({"every": "4s", "catch_up": "10s", "overlap": "allow_all"})
     await apply(scene.client, {"beat": config})
@@ -115,10 +122,10 @@ async def test_after_an_outage_each_tick_ran_once_or_is_named(scene: Scene) -> N
     assert all(nominal_time(one.event_id) < oldest for one in missed), "what the window promises is the newest part"
     first_seen = (await scene.client.get_schedule_handle("beat").describe()).info
     assert len(missed) == first_seen.num_actions_missed_catchup_window, "Temporal counts the same"
-    cases = f"WorkflowType = '{names.DEAD_LETTER}' AND HoldfastError = 'schedule.missed'"
+    opened = f"WorkflowType = '{names.DEAD_LETTER}' AND HoldfastError = 'schedule.missed'"
 
     async def each_has_a_case() -> bool:
-        return await workers.count(scene.client, cases) == len(missed)
+        return await workers.count(scene.client, opened) == len(missed)
 
     await assert_eventually(each_has_a_case, within=40)
     delivered = f"WorkflowType = '{names.EVENT_DELIVERY}' AND ExecutionStatus = 'Completed'"
@@ -129,6 +136,26 @@ async def test_after_an_outage_each_tick_ran_once_or_is_named(scene: Scene) -> N
     await assert_eventually(each_is_delivered, within=40)
     await scene.look()
     assert len(await scene.missed()) == len(missed), "and named only once"
+    await redriven(scene, missed[0])
+
+
+async def redriven(scene: Scene, missed: DeadLetterRecord) -> None:
+    """Redrive a missed tick: the event of that very tick is published once and delivered, and the case is resolved."""
+    assert missed.event_id not in await scene.events()
+    await cases.redrive(scene.client, missed.id, RedriveInput(by="ana", reason="the outage is over"))
+
+    async def resolved() -> bool:
+        return (await cases.show_case(scene.client, missed.id)).state is CaseState.RESOLVED
+
+    await assert_eventually(resolved, within=40)
+    assert (await scene.events()).count(missed.event_id) == 1
+    delivery = ids.delivery_id("note", "beat", missed.event_id)
+
+    async def delivered() -> bool:
+        query = f"WorkflowId = '{delivery}' AND ExecutionStatus = 'Completed'"
+        return await workers.count(scene.client, query) == 1
+
+    await assert_eventually(delivered, within=40)
 
 
 async def test_ticks_given_up_while_the_bus_is_away_are_named(tmp_path: Path) -> None:

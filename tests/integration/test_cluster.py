@@ -18,7 +18,8 @@ from holdfast.bus.streams import EVENTS
 from holdfast.bus.topology import ensure_streams
 from holdfast.domain.events import Envelope
 from holdfast.domain.quantities import Size
-from holdfast.domain.streams import GIB, BusConfig, EventsStreamConfig, StreamsConfig
+from holdfast.domain.stream_policy import GIB, EventsStreamConfig
+from holdfast.domain.streams import BusConfig, StreamsConfig
 from holdfast.embedded.servers import binary, free_ports
 from holdfast.errors import Unavailable
 from holdfast.ids import sha256_hex

@@ -209,7 +209,7 @@ async def test_health_metrics_and_the_description_of_the_routes(gateway: Running
     await gateway.http.post("/hooks/guess-1", content=b"x")
     for client in (gateway.http, gateway.ops):
         assert (await client.get("/healthz/live")).json() == {"status": "live"}
-        assert (await client.get("/healthz/ready")).json() == {"status": "ready"}
+        assert (await client.get("/healthz/ready")).json()["status"] == "ready"
     metrics = (await gateway.ops.get("/metrics")).text
     assert 'holdfast_gateway_requests_total{source="github",status="202"} 1.0' in metrics
     assert 'source="_unknown"' in metrics

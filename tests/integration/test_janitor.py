@@ -59,7 +59,7 @@ async def test_what_is_old_and_settled_goes_and_what_is_not_settled_stays(bus: B
     publisher = EventPublisher(bus)
     for number in range(10):
         await publisher.publish_event(event(f"e-{number}"), timeout=SOON)
-    janitor = Janitor(bus, SMALL.streams.events)
+    janitor = Janitor(bus, lambda: SMALL.streams.events)
     assert await janitor.sweep(datetime.now(UTC) + LATER) == 1
     assert (await fill_of(bus, EVENTS)).messages == 10
     await settle(bus, up_to=6)
@@ -74,7 +74,7 @@ async def test_a_stream_that_fills_up_gives_its_settled_events_early(bus: Bus) -
     publisher = EventPublisher(bus)
     for number in range(14):
         await publisher.publish_event(event(f"e-{number}", "x" * 1_000_000), timeout=SOON)
-    janitor = Janitor(bus, SMALL.streams.events)
+    janitor = Janitor(bus, lambda: SMALL.streams.events)
     assert await janitor.sweep(datetime.now(UTC)) == 1
     await settle(bus, up_to=14)
     await janitor.sweep(datetime.now(UTC))

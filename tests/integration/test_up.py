@@ -133,7 +133,7 @@ async def test_the_first_five_minutes(up: Up) -> None:
     assert sent.returncode == 1  # the sample has no order_id, which identifies an order: refused, in words
     assert "identity.failed" in sent.stderr
     planned = json.loads(up.holdfast("schedules", "plan", "--json").stdout)
-    assert [(entry["name"], entry["change"]) for entry in planned] == [("nightly-report", "keep")]
+    assert [(entry["name"], entry["change"]) for entry in planned] == [("nightly-report", "unchanged")]
     assert up.holdfast("dead-letters", "list", "--json").stdout.strip() == "[]"
     assert "in use by another holdfast stack" in up.holdfast("up", "--free-ports").stderr
 

@@ -218,7 +218,8 @@ async def test_the_ops_port_says_what_is(at_work: AtWork) -> None:
     process, _, _ = at_work
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{process.ops_port}", trust_env=False) as http:
         assert (await http.get("/healthz/live")).status_code == 200
-        assert (await http.get("/healthz/ready")).json() == {"status": "ready", "reasons": {}}
+        state = (await http.get("/healthz/ready")).json()
+        assert (state["status"], state["reasons"], state["config"]["state"]) == ("ready", {}, "current")
         assert "holdfast" in (await http.get("/metrics")).text
 
 

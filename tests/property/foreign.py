@@ -221,7 +221,7 @@ def given_to_a_workflow(given: tuple[bytes, bytes]) -> None:
 
 def escalated(content: bytes) -> None:
     """Read a message of DEAD_LETTERS."""
-    message = consume.Message("DEAD_LETTERS", 1, 1, "dead-letters.a.000", content, None, "", None)  # type: ignore[arg-type]
+    message = consume.Message("DEAD_LETTERS", 1, 1, 1, "dead-letters.a.000", content, None, "", None)  # type: ignore[arg-type]
     escalate.Escalator._read(None, message)  # type: ignore[arg-type]
 
 

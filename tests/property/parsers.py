@@ -224,7 +224,7 @@ PARSERS: dict[str, Parser] = {
         (*OURS, sqlite3.Error, OSError),
     ),
     "Retry-After": Parser(
-        ("activities.http",),
+        ("activities.answers",),
         lambda given: http.retry_after(given, now=NOW),
         st.none() | text | st.from_regex(r"(Mon|Fri), \d{1,3} (Jan|Foo) \d{1,5} \d\d:\d\d:\d\d( GMT| [+-]\d{4,5})?"),
         (),
@@ -288,10 +288,24 @@ PARSERS: dict[str, Parser] = {
 }
 
 EXCUSED = {
+    "holdfast.bus.audit": "reads our own records, and passes over what is none",
+    "holdfast.cli.audit": "the person's own command line; fromisoformat is caught",
+    "holdfast.temporal.schedule_plain": "a zone that Temporal has taken already",
+    "workers.api.queries": "Schemathesis and tests/integration/test_admin_api.py give it anything",
+    "activities.oauth2": "catches what json raises; tests/unit/activities/test_http_options.py",
+    "activities.own": "gives an action's model what a mapping gave, and catches its refusal",
+    "holdfast.domain.registered": "holds constants of the configuration against a model, and catches its refusal",
+    "holdfast.domain.mapping": "builds the settings of a mail, and catches their refusal",
+    "holdfast.temporal.attributes": "makes a time of what the model of a search attribute has read already",
+    "activities.slices": "reads its own heartbeat, and begins anew where it cannot",
+    "activities.custody": "reads the records of UNMATCHED as holdfast.bus.lookup does",
+    "holdfast.cli.backtest": "reads an operator's --since, and events as the dispatcher does; both catch what is wrong",
     "activities.stops": "reads the memo that `schedules apply` wrote",
     "holdfast.cli.schedule_page": "shows zones that the configuration, or Temporal, has accepted",
     "holdfast.domain.casebook": "reads what the run before it packed",
     "holdfast.domain.occurrences": "its only zone is UTC",
+    "holdfast.temporal.ended_runs": "reads what Temporal says of a schedule's run, and the sweep catches",
+    "holdfast.temporal.run_list": "reads search attributes, which Temporal has typed",
     "holdfast.temporal.missed_ticks": "reads what the run before it packed",
     "holdfast.temporal.specs": "reads schedules that Temporal has accepted",
     "workers.body_janitor": "reads dead letters as holdfast.bus.lookup does, and base64 that it catches",

@@ -8,7 +8,9 @@ from pydantic import ValidationError
 
 from activities import publish
 from activities.notifiers import documents as written
-from holdfast.cli import case_moves, dead_letters, schedules
+from holdfast.cli import case_moves, schedules, sweep
+from holdfast.cli.case_selection import rate_of
+from holdfast.cli.moments import moment_of
 from holdfast.contracts.notifications import Notification
 from holdfast.contracts.scheduled import ScheduledInput
 from holdfast.domain import crons, zones
@@ -47,8 +49,10 @@ WORDS: dict[str, Parser] = {
         ("holdfast.domain.zones",), lambda name: zones.zone_table(name, NOW), text, (KeyError, ValueError, OSError)
     ),
     "time zone of a tick": Parser(("activities.publish",), ticked, text),
-    "--since": Parser(("holdfast.cli.dead_letters",), dead_letters._moment, moments),
+    "--since": Parser(("holdfast.cli.moments",), lambda given: moment_of("--since", given, NOW), moments),
+    "--rate": Parser(("holdfast.cli.case_selection",), rate_of, text),
     "--until": Parser(("holdfast.cli.case_moves",), case_moves._until, moments),
+    "--since of a sweep": Parser(("holdfast.cli.sweep",), sweep.moment, moments),
     "--start": Parser(("holdfast.cli.schedules",), schedules._moment, moments),
     "--after": Parser(("holdfast.temporal.case_list",), Cursor.decode, text | st.text("ABCabc012=-_", max_size=40)),
     "quiet hours": Parser(

@@ -6,8 +6,9 @@ from itertools import islice
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from temporalio.client import Client, Schedule, ScheduleActionStartWorkflow, ScheduleState
 
 from holdfast.domain.schedules import ScheduleConfig
@@ -79,7 +80,13 @@ def schedules(draw: st.DrawFn) -> dict[str, Any]:
 @given(schedules())
 async def test_our_times_are_temporals(client: Client, written: dict[str, Any]) -> None:
     """Any cron, interval, zone, start, end and exclusion: the next ten times are the same."""
-    await agree(client, ScheduleConfig.model_validate(written))
+    try:
+        config = ScheduleConfig.model_validate(written)
+    except ValidationError as error:
+        if "exclude: takes every time away" not in str(error):
+            raise
+        reject()
+    await agree(client, config)
 
 
 @pytest.mark.parametrize(

@@ -30,14 +30,16 @@ from holdfast.contracts import names
 from holdfast.contracts.dead_letter import CaseView, DeadLetterRecord
 from holdfast.contracts.escalation_runs import EscalationInput
 from holdfast.contracts.escalations import CaseNotice, Change
-from holdfast.domain.actions import WorkflowAction
+from holdfast.contracts.operations import Progress
+from holdfast.domain.actions import MessageAction, StepPlan, StepsAction, WorkflowAction
 from holdfast.domain.deadletters import CaseState, Stage
 from holdfast.domain.escalations import EscalationConfig, TierConfig
 from holdfast.domain.retry import RetryPolicy
+from holdfast.domain.runs import ActionConfig, HttpRun
 from holdfast.domain.triggers import AutoRedrive, DeadLetterConfig
 from holdfast.embedded.sink import Reply
 from holdfast.temporal import escalations
-from tests import buses, durable, servers
+from tests import bulks, buses, durable, servers
 from tests.conftest import assert_eventually
 from tests.durable import RECEIVED, Stack, delivery
 from tests.replay import pressure
@@ -157,6 +159,32 @@ def _case(
     return play
 
 
+def _operation(*said: str, status: int = 200, **more: Any) -> Scenario:
+    """Three cases of a source, moved by one operation; `said` are its Updates, the last a phase to wait for before."""
+
+    async def play(stack: Stack, workflow_id: str) -> None:
+        stack.sink.standing.update({f"/item/{number}": Reply(status) for number in range(3)})
+        await bulks.open_cases(stack.client, stack.sink.url, range(3), source=workflow_id)
+        given = bulks.redrive_all(workflow_id, **more)
+        handle = await stack.start(names.BULK_OPERATION, given, workflow_id)
+        for update in said:
+
+            async def may(update: str = update) -> bool:
+                last = await handle.query(names.PROGRESS, result_type=Progress)
+                return bool(last.phase == {"confirm": "waiting", "resume": "paused"}.get(update, last.phase))
+
+            await assert_eventually(may, within=30)
+            await handle.execute_update(update, {"by": "ana"}, result_type=Progress)
+        with contextlib.suppress(WorkflowFailureError):
+            await handle.result()
+
+    return play
+
+
+_NONSENSE = {"kind": "bulk", "move": "redrive", "select": {"where": "1"}}
+_REPLAYED = {"kind": "replay", "source": "shop", "since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"}
+
+
 async def _watch(stack: Stack, workflow_id: str) -> None:
     handle = await stack.start(names.SCHEDULE_WATCH, {"again_soon": True}, workflow_id)
 
@@ -211,7 +239,33 @@ def _group(*changes: Change, renew_after: int = 2_000) -> Scenario:
     return play
 
 
+def _steps(*statuses: int) -> Scenario:
+    async def play(stack: Stack, workflow_id: str) -> None:
+        stack.sink.script["/steps"] = deque(Reply(status) for status in statuses)
+        call = ActionConfig(http=HttpRun(url=stack.sink.url + "/steps", result="response.status"))
+        child = ActionConfig(workflow="Users", task_queue="record-users", args=("'hello'",))
+        plans = (
+            StepPlan(name="first", run=call, compensate=call),
+            StepPlan(name="second", run=child),
+            StepPlan(name="third", run=call),
+        )
+        async with Worker(stack.client, task_queue="record-users", workflows=[Users]):
+            await _ended(stack, names.EVENT_DELIVERY, delivery(StepsAction(steps=plans), retry=QUICK), workflow_id)
+
+    return play
+
+
 SCENARIOS: dict[str, Scenario] = {
+    "delivery-steps-delivered": _steps(200, 503, 200),
+    "delivery-steps-compensated": _steps(200, 404, 503, 200),
+    "delivery-signal-missing": _input(
+        names.EVENT_DELIVERY,
+        delivery(MessageAction(how="signal", workflow_id="nobody", name="x", when_missing="dead_letter"), retry=QUICK),
+    ),
+    "delivery-detached": _input(
+        names.EVENT_DELIVERY,
+        delivery(WorkflowAction(workflow="Users", task_queue="record-nobody", detached=True), retry=QUICK),
+    ),
     "delivery-delivered-at-once": _http(200),
     "delivery-delivered-after-retries": _http(503, 503, 200),
     "delivery-dead-lettered-exhausted": _http(503, 503, 503),
@@ -254,6 +308,15 @@ SCENARIOS: dict[str, Scenario] = {
         (f"signal {names.RECOVERED}", {"at": "2099-01-01T00:00:00Z", "delivery": "gone/shop/well"}),
         policy=DeadLetterConfig(auto_redrive=AutoRedrive(when_recovered=True)),
     ),
+    "bulk-redriven": _operation(rate="1000/s"),
+    "bulk-confirmed-paused-resumed": _operation("pause", "confirm", "resume", confirmed=False, rate="1000/s"),
+    "bulk-cancelled": _operation("cancel", confirmed=False),
+    "bulk-dry-run": _operation(dry_run=True),
+    "bulk-nonsense": _input(
+        names.BULK_OPERATION, {"work": {"kind": "bulk", "move": "redrive", "select": {"where": "1"}}}
+    ),
+    "bulk-unreadable": _input(names.BULK_OPERATION, 7),
+    "replay-of-nothing": _input(names.REPLAY, {"work": _REPLAYED, "confirmed": True}),
     "watch-nobody": _input(names.CASE_WATCH, {"trigger": "nobody"}),
     "case-unreadable": _input(names.DEAD_LETTER, 7),
     "tick-published": _input(names.SCHEDULED_EVENT, {"schedule": "nightly", "data_expression": "tick.date"}),
@@ -266,6 +329,10 @@ SCENARIOS: dict[str, Scenario] = {
     "escalation-recovered": _group("opened", "opened", "acknowledged", "reopened", "closed"),
     "escalation-renewed": _group("opened", renew_after=8),
     "escalation-unreadable": _input(names.ESCALATION, 7),
+    "sweep-found-something": _input(names.SWEEP, {}),
+    "sweep-unreadable": _input(names.SWEEP, 7),
+    "custody-counted": _input(names.CUSTODY, {}),
+    "custody-unreadable": _input(names.CUSTODY, 7),
     "unknown-type": _input("NoSuchWorkflow", {"a": 1}),
     **pressure.scenarios(Users),
 }

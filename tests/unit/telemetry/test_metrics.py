@@ -8,13 +8,19 @@ from holdfast.telemetry.document import telemetry_markdown
 from holdfast.telemetry.metrics import Metrics
 
 EXPOSED = {
+    "holdfast_api_requests_total",
     "holdfast_deliveries_total",
     "holdfast_dead_letters_open",
     "holdfast_dead_letters_total",
     "holdfast_delivery_attempts_total",
     "holdfast_delivery_end_to_end_duration_seconds",
     "holdfast_delivery_retries_total",
+    "holdfast_custody_unaccounted",
     "holdfast_dispatcher_circuit_open",
+    "holdfast_bus_evicted_total",
+    "holdfast_config_info",
+    "holdfast_config_stale",
+    "holdfast_config_reloads_total",
     "holdfast_dispatcher_redelivered_total",
     "holdfast_dispatcher_started_total",
     "holdfast_dispatcher_unmatched_total",
@@ -30,6 +36,7 @@ EXPOSED = {
     "holdfast_schedules_missed_total",
     "holdfast_schedules_stopped_total",
     "holdfast_schedules_ticks_total",
+    "holdfast_sweeper_findings_total",
     "holdfast_spool_drained_total",
     "holdfast_spool_events",
     "holdfast_spool_oldest_age_seconds",
@@ -146,6 +153,9 @@ def _used() -> Metrics:
     metrics.unmatched("github")
     metrics.dead_lettered("receipt", "delivery", "target.refused")
     metrics.redelivered("temporal.unavailable")
+    metrics.evicted("EVENTS-telemetry", 3)
+    metrics.config("0123456789ab", False)
+    metrics.config_reloaded("applied")
     metrics.queue_depth(1, 2)
     metrics.dead_letters_open(4)
     metrics.circuit(False)
@@ -155,5 +165,11 @@ def _used() -> Metrics:
     metrics.tick_missed("nightly", "missed")
     metrics.schedule_stopped("nightly")
     metrics.retried("receipt", "target.timeout")
+    metrics.held("bill", "rate")
+    metrics.breaker("target/billing", True)
+    metrics.paused("trigger/bill", True)
     metrics.notified("slack", "sent")
+    metrics.swept("run.terminated", "dead-lettered")
+    metrics.unaccounted({"github": 0})
+    metrics.api_request("dead-letter.list", 200)
     return metrics
