@@ -62,6 +62,7 @@ from tests.property.foreign import (
     verified_file,
 )
 from tests.property.fuzzing import OURS, Parser
+from tests.property.parsers_of_pressure import PRESSURE
 from tests.property.parsers_of_replies import REPLIES
 from tests.property.parsers_of_words import WORDS
 from workers.decide import Arrived, decide
@@ -307,6 +308,7 @@ PARSERS: dict[str, Parser] = {
     ),
     "credentials": Parser(("holdfast.embedded.credentials",), read_credentials, mostly(records("nats_user"))),
     **REPLIES,
+    **PRESSURE,
     **WORDS,
 }
 
@@ -334,6 +336,7 @@ EXCUSED = {
     "holdfast.temporal.missed_ticks": "reads what the run before it packed",
     "holdfast.temporal.specs": "reads schedules that Temporal has accepted",
     "workers.body_janitor": "reads dead letters as holdfast.bus.lookup does, and base64 that it catches",
+    "workflows.outcomes": "reads what the activity `deliver` has written into its own failure",
     "workflows.calls": "makes a time of what the model of a search attribute has read already",
     "holdfast.cli.demo.stage": "reads the answers of the gateway that the demo has started itself",
     "holdfast.embedded.versions": "reads its own file as credentials does; the rest is the output of our own programs",
