@@ -319,7 +319,6 @@ EXCUSED = {
     "holdfast.temporal.schedule_plain": "a zone that Temporal has taken already",
     "workers.api.operations": "reads cursors and times as workers.api.queries does; Schemathesis gives it anything",
     "workers.api.queries": "Schemathesis and tests/integration/test_admin_api.py give it anything",
-    "workers.api.operations": "makes the work of fields that its own model has read; Schemathesis gives it anything",
     "activities.oauth2": "catches what json raises; tests/unit/activities/test_http_options.py",
     "activities.own": "gives an action's model what a mapping gave, and catches its refusal",
     "holdfast.domain.registered": "holds constants of the configuration against a model, and catches its refusal",
