@@ -4,13 +4,16 @@ Flow: EventDelivery → **deliver** → http | nats | log. Attempts are numbered
 along in heartbeat details between attempts, and in the failure at the end.
 """
 
+import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities import log as log_target
 from activities import messages
+from activities.admission import TROUBLE, Admission, Held, Permit
 from activities.boundary import classify, is_permanent, translate
 from activities.http import HttpTarget
 from activities.nats import NatsTarget
@@ -54,24 +57,55 @@ class Deliver:
     own: OwnTarget = field(default_factory=lambda: OwnTarget(dict))
     people: PeopleTarget | None = None
     bus: Bus | None = None  # where bodies lie that are too large for an envelope
+    admission: Admission | None = None
 
     @activity.defn(name=names.DELIVER)
     async def deliver(self, given: DeliverInput) -> DeliverResult:
         """Make one attempt.
 
         Fails with ApplicationError: type is an error code, details the log of failed attempts, `next_retry_delay` the
-        wait that the trigger's policy and the target's Retry-After ask for.
+        wait that the trigger's policy and the target's Retry-After ask for. Where a limit or a pause holds the
+        attempt back the type is `delivery.held`, and no attempt was made.
         """
         number = given.prior_attempts + activity.info().attempt
         trigger = given.spec.trigger
+        permit = await self._enter(given, number)
         try:
             receipt = await self._send(given, number)
         except Exception as error:  # noqa: BLE001 - every error is classified, counted and translated
-            raise self._failed(given, number, classify(error)) from None
+            known = classify(error)
+            if permit is not None:
+                await permit.leave(failed=known.code in TROUBLE)
+            raise self._failed(given, number, known) from None
+        except asyncio.CancelledError:
+            if permit is not None:
+                await permit.leave(failed=None)
+            raise
+        if permit is not None:
+            await permit.leave(failed=False)
         self.metrics.attempted(trigger, "delivered")
         if not isinstance(given.spec.action, StepAction):  # a step is a part of a delivery
             self.metrics.delivered(trigger, (self.clock.now() - given.envelope.received_at).total_seconds())
         return DeliverResult(attempt=number, summary=receipt.summary, result=receipt.result)
+
+    async def _enter(self, given: DeliverInput, number: int) -> Permit | None:
+        """Wait for a slot where one is near. Fails with `delivery.held` where none is."""
+        if self.admission is None:
+            return None
+        answer = await self.admission.enter(given.spec.trigger, given.spec.action, given.delivery, given.holds)
+        if not isinstance(answer, Held):
+            return answer
+        self.metrics.held(given.spec.trigger, answer.back.why)
+        log = [one.model_dump(mode="json") for one in self._log(given, number)]
+        raise ApplicationError(
+            answer.back.reason,
+            log,
+            {"held": answer.back.model_dump(mode="json"), "made": number - 1},
+            type=ErrorCode.DELIVERY_HELD,
+            non_retryable=True,  # the workflow waits, so that Temporal counts no attempt
+            next_retry_delay=answer.wait,
+            category=ApplicationErrorCategory.BENIGN,
+        )
 
     async def _send(self, given: DeliverInput, number: int) -> Receipt:
         event = given.envelope

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from activities.admission import Admission
 from activities.announce import Announcer
 from activities.case_watch import Watches
 from activities.children import Children
@@ -20,6 +21,7 @@ from activities.operations import Operations
 from activities.own import OwnTarget
 from activities.people import PeopleTarget
 from activities.publish import Ticks
+from activities.queues import Queues
 from activities.redrive import Redrives
 from activities.schedule_watch import ScheduleWatcher
 from activities.steps import StepResolver
@@ -42,16 +44,19 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
     metrics: Metrics,
     http: httpx.AsyncClient | None = None,
     *,
+    admission: Admission | None = None,
     ui: str = DEFAULT_UI,
 ) -> list[Callable[..., Any]]:
     """Return the activities. `http` is the client to use; whoever hands one in closes it, after the worker has ended.
 
-    `ui` is the address of the Temporal UI, for links.
+    `admission` is the process's own where it has one, else a new one that knows no pauses; `ui` is the address of the
+    Temporal UI, for links.
 
     The Temporal client is the worker's own (`activity.client()`).
     """
     clock = SystemClock()
     http = http or new_client()
+    admission = admission or Admission(bus, loaded, metrics, clock)
     deliver = Deliver(
         HttpTarget(http, secrets, clock),
         NatsTarget(bus),
@@ -60,9 +65,11 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
         own=OwnTarget(lambda: loaded.actions),
         people=PeopleTarget(http, secrets, clock),
         bus=bus,
+        admission=admission,
     )
     ticks = Ticks(bus, clock, metrics, Stops(bus, metrics, clock))
     redrives = Redrives(bus, loaded, ticks)
+    queues = Queues(bus)
     watches = Watches()
     operations = Operations(bus, loaded, clock)
     children = Children(metrics, clock)
@@ -89,6 +96,11 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
         children.count_run,
         joins.settle_join,
         joins.catch_up,
+        admission.admit,
+        admission.leave,
+        queues.settled_before,
+        queues.closed,
+        queues.join_queue,
         StepResolver(bus).prepare_step,
         Announcer(bus).announce,
         Escalations(loaded).report_case,

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from temporalio.client import Client
 
+from activities.admission import Admission
 from holdfast.bus.connect import Bus
 from holdfast.bus.consume import Message
 from holdfast.bus.objects import Loading, load_body
@@ -28,8 +29,10 @@ from holdfast.telemetry import names
 from holdfast.telemetry.metrics import Metrics
 from holdfast.telemetry.tracing import span
 from holdfast.temporal.namespace import verify_search_attributes
+from holdfast.temporal.queues import join_queue, queue_of
 from holdfast.temporal.starts import offer_to_join, start_delivery
 from workers.decide import Arrived, Decision, Starts, Stray, Unwanted, decide, offer_failed, start_failed
+from workers.fairness import share_of
 from workers.gate import Gate, GateState
 from workers.tell import tell_decided, tell_given_up, tell_repeated
 
@@ -52,6 +55,7 @@ class Dispatcher:
     live: LiveConfig
     gate: Gate
     metrics: Metrics
+    admission: Admission
 
     async def handle(self, message: Message) -> None:
         """Settle one message; never raises for anything that a message or a server can do."""
@@ -131,7 +135,12 @@ class Dispatcher:
     async def _start(self, given: DeliveryInput, arrived: Arrived) -> None:
         """Start one delivery, or dead-letter it where Temporal can never take it."""
         try:
-            started = await start_delivery(self.client, given)
+            action, share = given.spec.action, share_of(given.envelope.source, self.live.config.sources)
+            gated = action.kind == "workflow" and self.admission.gates(given.spec.trigger, action)
+            asked = given.model_copy(update={"gated": True}) if gated else given
+            started = await start_delivery(self.client, asked, share)
+            if (place := queue_of(given)) is not None:
+                await join_queue(self.client, *place)
         except RejectedInput as error:
             # an unknown search attribute is refused as INVALID_ARGUMENT too; that is never this message's fault
             await verify_search_attributes(self.client)

@@ -41,6 +41,37 @@ def retrying(given: DeliveryInput, failure: AttemptFailed, *, wait: timedelta, n
     )
 
 
+def waiting(given: DeliveryInput, reason: str, until: datetime | None) -> str:
+    """Say what a delivery waits for."""
+    spec = given.spec
+    return "\n".join(
+        (
+            "### Waiting",
+            _line(reason, 400),
+            "",
+            *_event(given.envelope.source, given.envelope.type, given.envelope.id, spec.trigger),
+            f"- target: {_line(spec.action.target)}",
+            *((f"- looks again: {rfc3339(until)}",) if until is not None else ()),
+        )
+    )
+
+
+def queue(trigger: str, key: str, what: str, line: Sequence[str]) -> str:
+    """Say what a queue does and who waits in it, the first one first."""
+    more = (f"- and {len(line) - ROWS} more",) if len(line) > ROWS else ()
+    return "\n".join(
+        (
+            f"### {len(line)} waiting",
+            _line(what, 400),
+            "",
+            f"- trigger: {_line(trigger)}",
+            f"- key: {_line(key)}",
+            *(f"- `{_line(one)}`" for one in line[:ROWS]),
+            *more,
+        )
+    )
+
+
 def waiting_for_child(given: DeliveryInput, seen: InspectChildResult, *, child: str, now: datetime) -> str:
     """Say why a supervised run has not begun."""
     action = given.spec.action

@@ -83,6 +83,13 @@ LONGEST_SLICE = timedelta(minutes=10)  # the activity ends its slice itself afte
 OPERATION_HEARTBEAT = timedelta(seconds=20)  # a worker that died is noticed so soon
 TASK_TIMEOUT = timedelta(seconds=30)  # of a delivery's workflow task: three times the longest local attempt
 
+SHOWN_AFTER = timedelta(seconds=5)  # a shorter wait is not worth a search attribute
+JOIN_AGAIN = timedelta(minutes=10)  # a delivery that has waited so long asks whether its queue knows it
+LOOK_AT_HEAD = timedelta(minutes=1)  # a head that was terminated says nothing
+LOOK_AT_CASE = timedelta(seconds=15)
+CASE_APPEARS_WITHIN = timedelta(minutes=10)  # a head that failed without a dead letter stops its key no longer
+LONG_HISTORY = 2_000  # events
+MAX_WAITING = 5_000  # deliveries of one key; the input of a run may be 2 MiB
 WATCH_EVERY = timedelta(seconds=30)
 WATCH_SOON = timedelta(seconds=5)  # something is suspected, or not all of it was read
 WATCH_CALL = timedelta(minutes=2)  # one look at every schedule, a few milliseconds each

@@ -8,6 +8,7 @@ from workflows.delivery import EventDelivery
 from workflows.escalation import Escalation
 from workflows.join import Join
 from workflows.joined_event import JoinedEvent
+from workflows.key_queue import KeyQueue
 from workflows.schedule_watch import ScheduleWatch
 from workflows.scheduled import ScheduledEvent
 from workflows.sweep import Sweep
@@ -19,6 +20,7 @@ WORKFLOWS: list[type] = [
     ScheduledEvent,
     Join,
     JoinedEvent,
+    KeyQueue,
     CaseWatch,
     ScheduleWatch,
     Escalation,

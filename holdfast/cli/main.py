@@ -27,6 +27,8 @@ COMMANDS = {
     "events": "holdfast.cli.events",
     "triggers": "holdfast.cli.triggers",
     "joins": "holdfast.cli.joins",
+    "targets": "holdfast.cli.targets",
+    "queues": "holdfast.cli.queues",
     "import": "holdfast.cli.imports",
     "dead-letters": "holdfast.cli.dead_letters",
     "bulk": "holdfast.cli.bulk",

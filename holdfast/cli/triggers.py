@@ -9,8 +9,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from holdfast.cli import pausing
 from holdfast.cli.backtest import backtest
-from holdfast.cli.options import ConfigOption, JsonOption
+from holdfast.cli.options import ConfigOption, DataDirOption, JsonOption
 from holdfast.cli.output import console, show_json
 from holdfast.cli.samples import Form, Sample, read_events
 from holdfast.domain.events import Envelope
@@ -64,7 +65,7 @@ app.command()(backtest)
 def _group() -> None:
     """See the triggers, and try them before they are live: with events of your own, or those that have been.
 
-    Only `backtest` needs a bus.
+    Only `backtest`, `pause` and `resume` need a bus.
     """
 
 
@@ -84,6 +85,24 @@ def list_triggers(config: ConfigOption = None, as_json: JsonOption = False) -> N
             what = f"join: {trigger.condition or ' && '.join(trigger.join)}, within {format_duration(trigger.within)}"
         table.add_row(name, ", ".join(trigger.on), what, kind)
     console().print(table)
+
+
+@app.command()
+def pause(
+    trigger: str,
+    reason: pausing.ReasonOption,
+    by: pausing.ByOption = None,
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Send nothing for a trigger until it is resumed. Events are taken in as ever, and their deliveries wait."""
+    pausing.pause("trigger", trigger, reason, by, (config, data_dir))
+
+
+@app.command()
+def resume(trigger: str, config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
+    """Send for a trigger again. `holdfast targets list` shows what is paused."""
+    pausing.resume("trigger", trigger, (config, data_dir))
 
 
 @app.command()

@@ -59,8 +59,10 @@ class DeliveryInput(BaseModel):
     version: Literal[1] = 1
     envelope: Envelope
     spec: DeliverySpec
-    sequence: int | None = None  # position in the EVENTS stream
+    sequence: int | None = None  # position in its stream
+    stream: str = "EVENTS"  # where it lies
     redrive: Redrive | None = None
+    gated: bool = False  # a `workflow` action that must be admitted before its run is started
     completed: tuple[StepOutcome, ...] = ()  # of an action with steps: those that an earlier delivery has done
     replay: Replayed | None = None
     awaited_until: AwareDatetime | None = None  # until then a gateway waits to be told the outcome
@@ -82,7 +84,7 @@ class DeliveryResult(BaseModel):
 
     model_config = _FROZEN
 
-    outcome: Literal["delivered"] = "delivered"
+    outcome: Literal["delivered", "superseded"] = "delivered"
     attempts: int
     target: str
     result: Any = None  # what the action gave back, bounded: HTTP status, child's result, stream sequence
@@ -95,6 +97,7 @@ class Progress(BaseModel):
 
     failures: tuple[Attempt, ...] = ()
     next_attempt_at: AwareDatetime | None = None
+    waiting: str = ""  # why it is held back, for people; empty where it is not
 
 
 class DeliverInput(BaseModel):
@@ -106,6 +109,7 @@ class DeliverInput(BaseModel):
     envelope: Envelope
     spec: DeliverySpec
     prior_attempts: int = 0  # attempts made before this activity: its own first is number prior + 1
+    holds: int = 0  # how often it was held back before
     answer_wanted: bool = False  # somebody waits: the beginning of the target's answer belongs to the result
 
 
@@ -117,6 +121,38 @@ class DeliverResult(BaseModel):
     attempt: int
     summary: str  # e.g. "HTTP 200", for the UI
     result: Any = None
+
+
+class HeldBack(BaseModel):
+    """Why an attempt was not made now; in the details of the failure `delivery.held`."""
+
+    model_config = _FROZEN
+
+    why: str  # rate, concurrency, breaker, paused, bus
+    lane: str  # `trigger/{name}` or `target/{name}`
+    reason: str  # for people
+
+
+class AdmitInput(BaseModel):
+    """Input of `admit` and `leave`: may this run be started, or go on holding its place?"""
+
+    model_config = _FROZEN
+
+    delivery: str
+    spec: DeliverySpec
+    holds: int = 0
+    renewal: bool = False
+    failed: bool | None = None  # of `leave`
+
+
+class AdmitResult(BaseModel):
+    """Whether a run may be started now; `renew_every`: how often it must say that it goes on."""
+
+    model_config = _FROZEN
+
+    held: HeldBack | None = None
+    wait: Duration | None = None
+    renew_every: Duration | None = None
 
 
 class PreparedStep(BaseModel):

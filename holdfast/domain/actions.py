@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from holdfast.domain.http_options import HttpOptions
 from holdfast.domain.notifiers import EmailNotifier
+from holdfast.domain.pressure import Pressure
 from holdfast.domain.quantities import Duration
 from holdfast.domain.retry import RetryPolicy
 from holdfast.domain.runs import ActionConfig
@@ -260,4 +261,5 @@ class DeliverySpec(BaseModel):
     action: Action
     retry: RetryPolicy = RetryPolicy()
     dead_letter: DeadLetterConfig = DeadLetterConfig()
+    pressure: Pressure | None = None  # None: nothing holds it back
     key: str | None = None  # of what the event is, where newer ones supersede it; search attribute HoldfastKey

@@ -12,6 +12,9 @@ from holdfast.domain.filters import CompiledFilter, Unclear, Unwanted
 from holdfast.domain.join_matching import CompiledJoin
 from holdfast.domain.json_scan import Path
 from holdfast.domain.mapping import CompiledRun, MappingError
+from holdfast.domain.needs import needs
+from holdfast.domain.pressure import Pressure
+from holdfast.domain.resolve_pressure import CompiledPressure
 from holdfast.domain.triggers import TriggerConfig
 from holdfast.domain.verdicts import Joined, Matched, Passed, Seen, Undecidable, Verdict, see
 from holdfast.errors import ErrorCode, PermanentFailure, bounded
@@ -30,7 +33,9 @@ class CompiledTrigger:
         self.hash = trigger_hash(config)
         self._filter = CompiledFilter(config)
         self._run = CompiledRun(config.run)
-        self.needs = self._filter.needs | self._run.needs
+        self._pressure = CompiledPressure(config) if CompiledPressure.needed(config) else None
+        texts = [text for text in (config.key, config.not_before) if text is not None]
+        self.needs = self._filter.needs | self._run.needs | needs(texts)
 
     def listens(self, source: str) -> bool:
         """Whether events of a source are for this trigger."""
@@ -59,6 +64,7 @@ class CompiledTrigger:
             return self._undecidable(seen.trouble.code, seen.trouble.message)
         try:
             action = self._run.action(seen.bound, seen.plain)
+            pressure = self._pressure.resolve(seen.bound, seen.envelope) if self._pressure is not None else None
         except MappingError as error:
             return self._undecidable(ErrorCode.MAPPING_FAILED, bounded(str(error), 500))
         return Matched(
@@ -68,9 +74,17 @@ class CompiledTrigger:
                 action=action,
                 retry=self.config.retry,
                 dead_letter=self.config.dead_letter,
-                key=seen.envelope.subject if self.config.dead_letter.resolve_on_newer else None,
+                pressure=pressure,
+                key=self._key(seen.envelope, pressure),
             )
         )
+
+    def _key(self, envelope: Envelope, pressure: Pressure | None) -> str | None:
+        """Of what the event is, where a newer one supersedes it."""
+        if not self.config.dead_letter.resolve_on_newer:
+            return None
+        ordered = pressure.key if pressure is not None and self.config.key is not None else None
+        return ordered or envelope.subject
 
     def _undecidable(self, code: ErrorCode, reason: str) -> Undecidable:
         return Undecidable(self.name, self.hash, code, reason, self.config.dead_letter)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from holdfast.domain.join_config import JoinPart, ResetAt, check_condition, check_names
 from holdfast.domain.patterns import compile_pattern
+from holdfast.domain.pressure import PressureConfig
 from holdfast.domain.quantities import Duration
 from holdfast.domain.retry import RetryPolicy
 from holdfast.domain.runs import RunConfig
@@ -83,10 +84,8 @@ class DeadLetterConfig(BaseModel):
     )
 
 
-class TriggerConfig(BaseModel):
+class TriggerConfig(PressureConfig):
     """One rule: events of these sources that pass the filter are given to the action."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     on: tuple[str, ...] = Field(
         default=(),
@@ -162,7 +161,7 @@ class TriggerConfig(BaseModel):
 
     @field_validator("on", "during", "reset_at", mode="before")
     @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
+    def _one_or_list(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str | dict) else value
 
     @field_validator("on")

@@ -18,6 +18,7 @@ from holdfast.domain.expressions import EVENT, TICK, TICKS
 from holdfast.domain.intake import GatewayConfig
 from holdfast.domain.matching import CompiledTriggers
 from holdfast.domain.notifiers import NotifierConfig
+from holdfast.domain.pressure import TargetConfig
 from holdfast.domain.registered import RegisteredAction
 from holdfast.domain.schedules import ScheduleConfig
 from holdfast.domain.sources import SourceConfig
@@ -41,6 +42,9 @@ class HoldfastConfig(BaseModel):
     sources: dict[str, SourceConfig] = Field(default_factory=dict, description="Who may send webhooks, by name.")
     triggers: dict[str, TriggerConfig] = Field(default_factory=dict, description="What is done with events, by name.")
     schedules: dict[str, ScheduleConfig] = Field(default_factory=dict, description="Events by the clock, by name.")
+    targets: dict[str, TargetConfig] = Field(
+        default_factory=dict, description="Limits of what deliveries go to, by name, for all triggers together."
+    )
     escalations: dict[str, EscalationConfig] = Field(
         default_factory=dict,
         description="Who is told of failures, by name. A list of tiers, or a mapping with `tiers` and more. The"
@@ -65,6 +69,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("schedules", ScheduleConfig),
     ("escalations", EscalationConfig),
     ("notifiers", NotifierConfig),
+    ("targets", TargetConfig),
 )
 """Entries by name, each checked by itself."""
 
@@ -333,6 +338,8 @@ def _expressions(config: HoldfastConfig) -> Iterator[_Finding]:
             text = getattr(source.event, part)
             if text is not None:
                 yield from _compiles(EVENT, text, ("sources", name, "event", part))
+    for name, trigger in config.triggers.items():
+        yield from _of_pressure(name, trigger)
     yield from _of_schedules(config)
 
 
@@ -348,6 +355,12 @@ def _of_schedules(config: HoldfastConfig) -> Iterator[_Finding]:
 
 _BOOLEAN = ("it must be true or false", "compare it with something")
 _KEY = ("it must be text or a number", "name the field that the events have in common")
+
+
+def _of_pressure(name: str, trigger: TriggerConfig) -> Iterator[_Finding]:
+    for part in ("key", "not_before"):
+        if (text := getattr(trigger, part)) is not None:
+            yield from _compiles(EVENT, text, ("triggers", name, part))
 
 
 def _compiles(

@@ -44,6 +44,9 @@ LOG_EVENTS = (
         ("from", "to", "needs_restart"),
         "Another configuration is in force; what is named takes a restart.",
     ),
+    LogEvent("breaker.turned", "warning", ("lane", "state"), "A circuit breaker opened, or closed again."),
+    LogEvent("controls.changed", "warning", ("what", "state"), "Somebody paused or resumed a trigger or a target."),
+    LogEvent("controls.unreadable", "warning", ("reason",), "What is paused cannot be read; the last answer holds."),
     LogEvent("defect", "error", ("error",), "A bug in Holdfast, with its traceback."),
     LogEvent(
         "dispatch.dead_lettered", "warning", ("dead_letter", "stage", "code", "sequence"), "An event was given up."

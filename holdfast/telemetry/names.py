@@ -148,7 +148,7 @@ DELIVERIES = MetricName(
     "counter",
     "{delivery}",
     ("trigger", "outcome"),
-    "Deliveries that ended: delivered or dead_lettered.",
+    "Deliveries that ended: delivered, dead_lettered or superseded.",
 )
 JOINS = MetricName(
     "holdfast.joins",
@@ -170,6 +170,24 @@ RETRIES = MetricName(
     "{attempt}",
     ("trigger", "code"),
     "Attempts that failed and are tried again, by code.",
+)
+HELD = MetricName(
+    "holdfast.delivery.held",
+    "counter",
+    "{delivery}",
+    ("trigger", "why"),
+    "Times that a delivery was held back without an attempt: rate, concurrency, breaker, paused, or bus (the state of"
+    " the limits could not be read).",
+)
+BREAKER_OPEN = MetricName(
+    "holdfast.breaker.open",
+    "gauge",
+    "",
+    ("lane",),
+    "1 while the circuit breaker of a trigger or a target is open or half open, as this worker last saw it.",
+)
+PAUSED = MetricName(
+    "holdfast.paused", "gauge", "", ("lane",), "1 while somebody has paused a trigger or a target, else 0."
 )
 END_TO_END = MetricName(
     "holdfast.delivery.end_to_end.duration",
@@ -242,6 +260,9 @@ METRICS = (
     JOINS,
     ATTEMPTS,
     RETRIES,
+    HELD,
+    BREAKER_OPEN,
+    PAUSED,
     END_TO_END,
     *SWEEP_METRICS,
     TICKS,

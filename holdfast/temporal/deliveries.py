@@ -96,7 +96,8 @@ def summary_of(run: WorkflowExecution) -> DeliverySummary:
     # what the workflow said last holds while it runs and where it failed; a success may have said nothing
     if run.workflow_type == names.JOINED_EVENT and run.status is WorkflowExecutionStatus.COMPLETED:
         word = names.STATE_JOINED
-    state = said if said and (not ended or run.status is WorkflowExecutionStatus.FAILED) else word
+    final = run.status is WorkflowExecutionStatus.FAILED or said == names.STATE_SUPERSEDED
+    state = said if said and (not ended or final) else word
     return DeliverySummary(
         workflow_id=run.id,
         run_id=run.run_id,

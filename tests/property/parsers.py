@@ -62,6 +62,7 @@ from tests.property.foreign import (
     verified_file,
 )
 from tests.property.fuzzing import OURS, Parser
+from tests.property.parsers_of_pressure import PRESSURE
 from tests.property.parsers_of_replies import REPLIES
 from tests.property.parsers_of_words import WORDS
 from workers.decide import Arrived, decide
@@ -307,6 +308,7 @@ PARSERS: dict[str, Parser] = {
     ),
     "credentials": Parser(("holdfast.embedded.credentials",), read_credentials, mostly(records("nats_user"))),
     **REPLIES,
+    **PRESSURE,
     **WORDS,
 }
 
@@ -315,8 +317,8 @@ EXCUSED = {
     "holdfast.bus.audit": "reads our own records, and passes over what is none",
     "holdfast.cli.audit": "the person's own command line; fromisoformat is caught",
     "holdfast.temporal.schedule_plain": "a zone that Temporal has taken already",
+    "workers.api.operations": "reads cursors and times as workers.api.queries does; Schemathesis gives it anything",
     "workers.api.queries": "Schemathesis and tests/integration/test_admin_api.py give it anything",
-    "workers.api.operations": "makes the work of fields that its own model has read; Schemathesis gives it anything",
     "activities.oauth2": "catches what json raises; tests/unit/activities/test_http_options.py",
     "activities.own": "gives an action's model what a mapping gave, and catches its refusal",
     "holdfast.domain.registered": "holds constants of the configuration against a model, and catches its refusal",
@@ -334,6 +336,7 @@ EXCUSED = {
     "holdfast.temporal.missed_ticks": "reads what the run before it packed",
     "holdfast.temporal.specs": "reads schedules that Temporal has accepted",
     "workers.body_janitor": "reads dead letters as holdfast.bus.lookup does, and base64 that it catches",
+    "workflows.outcomes": "reads what the activity `deliver` has written into its own failure",
     "workflows.calls": "makes a time of what the model of a search attribute has read already",
     "holdfast.cli.demo.stage": "reads the answers of the gateway that the demo has started itself",
     "holdfast.embedded.versions": "reads its own file as credentials does; the rest is the output of our own programs",

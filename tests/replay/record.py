@@ -42,6 +42,7 @@ from holdfast.temporal import escalations
 from tests import bulks, buses, durable, joins, servers
 from tests.conftest import assert_eventually
 from tests.durable import RECEIVED, Stack, delivery
+from tests.replay import pressure
 
 HISTORIES = Path(__file__).parent / "histories"
 QUICK = RetryPolicy(max_attempts=3, initial=timedelta(milliseconds=50), max=timedelta(milliseconds=100), jitter=0.0)
@@ -343,6 +344,7 @@ SCENARIOS: dict[str, Scenario] = {
     "custody-counted": _input(names.CUSTODY, {}),
     "custody-unreadable": _input(names.CUSTODY, 7),
     "unknown-type": _input("NoSuchWorkflow", {"a": 1}),
+    **pressure.scenarios(Users),
 }
 
 
@@ -373,8 +375,9 @@ async def main() -> None:
         directory = Path(text)
         with servers.nats(directory) as nats, servers.temporal(directory) as temporal:
             client = await durable.connect(temporal.plan.address)
-            loaded = durable.config(directory, "version: 1\nnotifiers: {log: log}\n")
+            loaded = durable.config(directory, pressure.CONFIG)
             async with buses.connected(nats) as bus, durable.stack(client, bus, loaded, {}) as stack:
+                await pressure.prepare(bus)
                 for name in SCENARIOS:
                     await _record(stack, client, name)
 

@@ -39,6 +39,9 @@ EXPOSED = {
     "holdfast_schedules_stopped_total",
     "holdfast_schedules_ticks_total",
     "holdfast_sweeper_findings_total",
+    "holdfast_breaker_open",
+    "holdfast_delivery_held_total",
+    "holdfast_paused",
     "holdfast_spool_drained_total",
     "holdfast_spool_events",
     "holdfast_spool_oldest_age_seconds",
@@ -169,6 +172,9 @@ def _used() -> Metrics:
     metrics.tick_missed("nightly", "missed")
     metrics.schedule_stopped("nightly")
     metrics.retried("receipt", "target.timeout")
+    metrics.held("bill", "rate")
+    metrics.breaker("target/billing", True)
+    metrics.paused("trigger/bill", True)
     metrics.notified("slack", "sent")
     metrics.swept("run.terminated", "dead-lettered")
     metrics.unaccounted({"github": 0})
