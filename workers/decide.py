@@ -84,7 +84,13 @@ def _outcome(arrived: Arrived, envelope: Envelope, verdicts: tuple[Verdict, ...]
     until = arrived.awaited_until
     awaited_until = until if until is not None and until > arrived.at else None
     deliveries = tuple(
-        DeliveryInput(envelope=envelope, spec=verdict.spec, sequence=arrived.sequence, awaited_until=awaited_until)
+        DeliveryInput(
+            envelope=envelope,
+            spec=verdict.spec,
+            stream=arrived.stream,
+            sequence=arrived.sequence,
+            awaited_until=awaited_until,
+        )
         for verdict in verdicts
         if isinstance(verdict, Matched)
     )

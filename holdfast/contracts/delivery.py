@@ -40,7 +40,8 @@ class DeliveryInput(BaseModel):
     version: Literal[1] = 1
     envelope: Envelope
     spec: DeliverySpec
-    sequence: int | None = None  # position in the EVENTS stream
+    stream: str | None = None  # of events; None: EVENTS
+    sequence: int | None = None  # the event's place in it
     redrive: Redrive | None = None
     replay: Replayed | None = None
     awaited_until: AwareDatetime | None = None  # until then a gateway waits to be told the outcome

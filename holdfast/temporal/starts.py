@@ -58,7 +58,7 @@ async def start_delivery(client: Client, given: DeliveryInput) -> Started:
         names.EVENT_DELIVERY,
         given,
         id=normal if replay is None else ids.replay_id(normal, replay.again),
-        memo=None if replay is None else {names.MEMO_REPLAY: replay.operation, names.MEMO_REPLAY_OF: replay.of},
+        memo=_memo(given),
         request_eager_start=True,  # saves a round trip where a worker shares this process; nothing depends on it
         search_attributes=_attributes(
             (_SOURCE, event.source),
@@ -152,6 +152,14 @@ async def _start(client: Client, workflow: str, given: Any, *, id: str, **option
     except Conflict:
         return Started(id, duplicate=True)
     return Started(id, duplicate=False)
+
+
+def _memo(given: DeliveryInput) -> dict[str, str]:
+    """Return where the event lay, and of what the delivery is a replay."""
+    replay = given.replay
+    lineage = {} if replay is None else {names.MEMO_REPLAY: replay.operation, names.MEMO_REPLAY_OF: replay.of}
+    known = given.stream is not None and given.sequence is not None
+    return lineage | ({names.MEMO_PLACE: f"{given.stream}/{given.sequence}"} if known else {})
 
 
 def _attributes(*pairs: tuple[SearchAttributeKey[str], str]) -> TypedSearchAttributes:
