@@ -8,7 +8,7 @@ import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import activity
 
@@ -28,16 +28,30 @@ from holdfast.contracts.dead_letter import (
     RepublishInput,
 )
 from holdfast.contracts.delivery import DeliveryInput
+from holdfast.contracts.join import JoinOffer, closes_by, join_spec
 from holdfast.contracts.scheduled import ScheduledInput, nominal_time
 from holdfast.domain.actions import DeliverySpec
 from holdfast.domain.bodies import parse_json
+from holdfast.domain.deadletters import Stage
 from holdfast.domain.events import Envelope, decode_envelope, pack_body
+from holdfast.domain.joined import is_joined
 from holdfast.domain.json_scan import Path
-from holdfast.domain.matching import Matched, Passed, Seen, Undecidable, Verdict, see
-from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput, bounded
+from holdfast.domain.matching import (
+    CompiledJoin,
+    Joined,
+    Matched,
+    Passed,
+    Seen,
+    Undecidable,
+    Verdict,
+    see,
+)
+from holdfast.errors import Defect, ErrorCode, PermanentFailure, RejectedInput, bounded
 from holdfast.settings.file import LoadedConfig
 from holdfast.settings.live import LiveConfig
+from holdfast.temporal.starts import offer_to_join
 
+T = TypeVar("T")
 TIMEOUT = timedelta(seconds=8)  # below the attempt's 10 s, so that the reason is ours
 
 
@@ -66,9 +80,10 @@ class Redrives:
             delivery = DeliveryInput(
                 envelope=envelope,
                 spec=spec,
-                stream=given.record.stream,
+                stream=given.record.stream or EVENTS,
                 sequence=given.record.sequence,
                 redrive=given.redrive,
+                completed=tuple(one for one in given.record.steps if one.stands),
             )
             return PrepareRedriveResult(delivery=delivery)
 
@@ -98,11 +113,15 @@ class Redrives:
         if trigger is None:
             known = ", ".join(sorted(self.loaded.config.triggers)) or "none"
             raise RejectedInput(ErrorCode.NOT_FOUND, f"there is no trigger {name!r}; there are: {bounded(known, 300)}")
+        if isinstance(trigger, CompiledJoin) and not is_joined(envelope):
+            return await self._offer(given, trigger, envelope)
         # a trigger that a person names is not asked whether it wants the event: its filter is for what comes by itself
         decide = trigger.verdict if given.trigger is None else trigger.map
         match await self._verdict(decide, trigger.needs, envelope):
             case Matched(spec):
                 return spec
+            case Joined():
+                raise Defect(ErrorCode.DEFECT, "a join was asked for what is joined already")
             case Passed(_, reason) if given.body is not None:
                 # resolved because of a slip in the edit: nobody who edits a body means that
                 raise RejectedInput(
@@ -115,13 +134,37 @@ class Redrives:
             case Undecidable(code=code, reason=reason):
                 raise PermanentFailure(code, reason)
 
+    async def _offer(self, given: PrepareRedriveInput, join: CompiledJoin, envelope: Envelope) -> str:
+        """Offer an event to its join again, under a claim of its own. Raises PermanentFailure."""
+        record, offered = given.record, []
+        for verdict in await self._look(envelope, join.needs, join.verdicts):
+            if isinstance(verdict, Undecidable):
+                raise PermanentFailure(verdict.code, verdict.reason)
+            if isinstance(verdict, Joined):
+                now = activity.info().current_attempt_scheduled_time
+                offer = JoinOffer(
+                    spec=join_spec(verdict.trigger, verdict.trigger_hash, verdict.config),
+                    name=verdict.name,
+                    key=verdict.key,
+                    envelope=envelope,
+                    sequence=record.sequence,
+                    closes_by=closes_by(verdict.config, now),
+                )
+                if record.stage is Stage.FILTER or record.id.startswith(offer.claim):
+                    again = offer.model_copy(update={"redrive": given.redrive.number})
+                    offered.append(await offer_to_join(activity.client(), again))
+        return f"it was offered to {', '.join(offered)}" if offered else f"trigger {join.name} no longer wants it"
+
     async def _verdict(self, decide: Callable[[Seen], Verdict], needs: frozenset[Path], envelope: Envelope) -> Verdict:
         """Decide; a body that lies elsewhere is read where an expression needs it. Raises PermanentFailure."""
-        if envelope.body_ref is None or not needs:
-            return decide(see(envelope, None, needs))
+        return await self._look(envelope, needs, decide)
+
+    async def _look(self, envelope: Envelope, paths: frozenset[Path], decide: Callable[[Seen], T]) -> T:
+        if envelope.body_ref is None or not paths:
+            return decide(see(envelope, None, paths))
         async with self.bus.part(Loading).room:
             body = await load_body(self.bus, envelope)
-            return await asyncio.to_thread(lambda: decide(see(envelope, body, needs)))
+            return await asyncio.to_thread(lambda: decide(see(envelope, body, paths)))
 
     def _tick(self, record: DeadLetterRecord, body: str | None) -> tuple[ScheduledInput, Any]:
         """Return the tick as its schedule is configured now, or with the edited data."""

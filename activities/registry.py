@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from activities.admission import Admission
 from activities.announce import Announcer
 from activities.case_watch import Watches
 from activities.children import Children
@@ -13,12 +14,17 @@ from activities.dead_letters import DeadLetters
 from activities.deliver import Deliver
 from activities.escalations import Escalations
 from activities.http import HttpTarget, new_client
+from activities.joins import Joins
 from activities.nats import NatsTarget
 from activities.notify import Notify, Sender
 from activities.operations import Operations
+from activities.own import OwnTarget
+from activities.people import PeopleTarget
 from activities.publish import Ticks
+from activities.queues import Queues
 from activities.redrive import Redrives
 from activities.schedule_watch import ScheduleWatcher
+from activities.steps import StepResolver
 from activities.stops import Stops
 from activities.sweeping import Sweeps
 from holdfast.bus.connect import Bus
@@ -38,22 +44,36 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
     metrics: Metrics,
     http: httpx.AsyncClient | None = None,
     *,
+    admission: Admission | None = None,
     ui: str = DEFAULT_UI,
 ) -> list[Callable[..., Any]]:
     """Return the activities. `http` is the client to use; whoever hands one in closes it, after the worker has ended.
 
-    `ui` is the address of the Temporal UI, for links.
+    `admission` is the process's own where it has one, else a new one that knows no pauses; `ui` is the address of the
+    Temporal UI, for links.
 
     The Temporal client is the worker's own (`activity.client()`).
     """
     clock = SystemClock()
     http = http or new_client()
-    deliver = Deliver(HttpTarget(http, secrets, clock), NatsTarget(bus), metrics, clock, bus)
+    admission = admission or Admission(bus, loaded, metrics, clock)
+    deliver = Deliver(
+        HttpTarget(http, secrets, clock),
+        NatsTarget(bus),
+        metrics,
+        clock,
+        own=OwnTarget(lambda: loaded.actions),
+        people=PeopleTarget(http, secrets, clock),
+        bus=bus,
+        admission=admission,
+    )
     ticks = Ticks(bus, clock, metrics, Stops(bus, metrics, clock))
     redrives = Redrives(bus, loaded, ticks)
+    queues = Queues(bus)
     watches = Watches()
     operations = Operations(bus, loaded, clock)
     children = Children(metrics, clock)
+    joins = Joins(bus, metrics)
     sweeps = Sweeps(bus, metrics, clock, loaded.config.sweeper)
     notify = Notify(Sender(loaded.config.notifiers, secrets, http, bus, clock), metrics, ui)
     return [
@@ -74,6 +94,14 @@ def build(  # noqa: PLR0913 - the one place where everything comes together
         children.inspect_child,
         children.terminate_child,
         children.count_run,
+        joins.settle_join,
+        joins.catch_up,
+        admission.admit,
+        admission.leave,
+        queues.settled_before,
+        queues.closed,
+        queues.join_queue,
+        StepResolver(bus).prepare_step,
         Announcer(bus).announce,
         Escalations(loaded).report_case,
         notify.notify,

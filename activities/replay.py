@@ -215,11 +215,15 @@ class Replays:
         """Read the selection. Raises RejectedInput for one that makes no sense."""
         where = None if work.where is None else EVENT.compile(work.where)
         if work.trigger is None:
-            return where, self.loaded.triggers.listening(work.source)
+            # joins take events as they come: one of the past would open a window of now
+            listening = self.loaded.triggers.listening(work.source)
+            return where, tuple(one for one in listening if isinstance(one, CompiledTrigger))
         trigger = self.loaded.triggers.get(work.trigger)
         if trigger is None:
             known = ", ".join(sorted(self.loaded.config.triggers)) or "none"
             raise RejectedInput(ErrorCode.NOT_FOUND, f"there is no trigger {work.trigger!r}; there are: {known}")
+        if not isinstance(trigger, CompiledTrigger):
+            raise RejectedInput(ErrorCode.INPUT_INVALID, f"{work.trigger} is a join, which takes events as they come")
         if not trigger.listens(work.source):
             raise RejectedInput(ErrorCode.INPUT_INVALID, f"trigger {work.trigger} does not listen to {work.source}")
         return where, (trigger,)

@@ -67,7 +67,7 @@ class Gateway:
         confirm: Confirm | None = None,
     ) -> None:
         clock = clock or SystemClock()
-        self.live = LiveConfig(loaded, metrics, FIXED)
+        self.live = LiveConfig(loaded, metrics, FIXED, actions=False)
         self._confirm = confirm or SubscriptionConfirmer()
         self._settings = settings
         self.bus = Bus.from_settings(settings, "holdfast-gateway")

@@ -5,8 +5,11 @@ The event id is computed in the gateway and carried; all other ids derive from i
     Nats-Msg-Id      message_id(source, event id)
     delivery         {trigger}/{source}/{event id}       workflow id of EventDelivery
     redrive          {delivery}:r{n}                     workflow id of the n-th redrive
+    queue            queue/{trigger}/{key}               workflow id of KeyQueue
     replay           {delivery}:replay-{once|operation}  workflow id of a delivery made anew from the stream
     case             dead-letter/{delivery}              workflow id of DeadLetter
+    join             join/{trigger}/{key}                workflow id of Join, one run after the other
+    joined event     {delivery}/{name}                   workflow id of JoinedEvent
     operation        operation/{name}                    workflow id of BulkOperation and Replay
     escalation       escalation/{policy}/{group}         workflow id of Escalation
     CloudEvent       {its id}.{hash of source and id}    event id of an accepted CloudEvent
@@ -70,6 +73,21 @@ def delivery_id(trigger: str, source: str, event_id: str) -> str:
 def redrive_id(delivery: str, number: int) -> str:
     """Workflow id of the `number`-th redrive (from 1) of `delivery`; `:` stands in no token."""
     return f"{delivery}:r{number}"
+
+
+def join_id(trigger: str, key: str) -> str:
+    """Workflow id of the windows of one key of a join."""
+    return f"join/{token(trigger)}/{token(key)}"
+
+
+def joined_event_id(trigger: str, source: str, event_id: str, name: str) -> str:
+    """Workflow id of one event's part in a join, under one of its names: taken once, whatever comes again."""
+    return f"{delivery_id(trigger, source, event_id)}/{token(name)}"
+
+
+def queue_id(trigger: str, key: str) -> str:
+    """Workflow id of the queue in which the deliveries of one key of a trigger stand."""
+    return f"queue/{token(trigger)}/{token(key)}"
 
 
 def is_redrive(workflow_id: str) -> bool:

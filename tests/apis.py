@@ -82,12 +82,12 @@ def case_path(dead_letter: str, verb: str = "", *, encoded: bool = True) -> str:
 
 
 @contextlib.asynccontextmanager
-async def serving(nats: NatsServer, temporal: TemporalServer, directory: Path) -> AsyncIterator[Api]:
-    """Run a worker on empty streams."""
+async def serving(nats: NatsServer, temporal: TemporalServer, directory: Path, more: str = "") -> AsyncIterator[Api]:
+    """Run a worker on empty streams, with more lines of configuration."""
     settings = workers.settings_of(nats, temporal)
     client = await workers.temporal_client(temporal, nats)
     async with workers.fresh_bus(settings) as bus:
-        yaml = workers.YAML + SCHEDULES + API
+        yaml = workers.YAML + SCHEDULES + API + more
         async with workers.working(settings, directory, yaml) as process:
             await workers.ready(process)
             url = f"http://127.0.0.1:{process.api_port}"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 DAY = timedelta(days=1)
@@ -40,6 +40,13 @@ class Authority:
         """Issue a certificate for a client or server."""
         key = ec.generate_private_key(ec.SECP256R1())
         return self._built(named(common), key.public_key(), names=names, usage=usage)
+
+    def issue_with_key(self, common: str, usage: x509.ObjectIdentifier) -> tuple[str, str]:
+        """Issue a certificate for its own name; return it and its key as PEM."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        issued = self._built(named(common), key.public_key(), names=(common,), usage=usage)
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return issued.public_bytes(Encoding.PEM).decode(), private.decode()
 
     def _built(
         self,

@@ -76,6 +76,7 @@ class Stack:
     bus: Bus
     sink: Sink
     metrics: Metrics
+    skipping: Callable[[], contextlib.AbstractAsyncContextManager[None]] = contextlib.nullcontext  # lets the clock jump
 
     def post(self, path: str = "/", **more: Any) -> HttpAction:
         """An action that calls the scripted target."""

@@ -10,9 +10,10 @@ from datetime import datetime
 from holdfast import ids
 from holdfast.contracts.dead_letter import DeadLetterRecord, trace_id
 from holdfast.contracts.delivery import DeliveryInput
+from holdfast.contracts.join import JoinOffer, closes_by, join_spec
 from holdfast.domain.deadletters import Stage
 from holdfast.domain.events import Envelope, decode_envelope
-from holdfast.domain.matching import CompiledTriggers, Matched, Undecidable, Verdict
+from holdfast.domain.matching import CompiledTriggers, Joined, Matched, Undecidable, Verdict
 from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput, bounded
 
 
@@ -30,11 +31,15 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Starts:
-    """At least one trigger takes the event, or cannot be decided: one delivery or one dead letter per trigger."""
+    """At least one trigger takes the event, or cannot be decided: one delivery or one dead letter per trigger.
+
+    A join is offered the event, once per name that takes it.
+    """
 
     envelope: Envelope
     deliveries: tuple[DeliveryInput, ...]
     dead_letters: tuple[DeadLetterRecord, ...]
+    joins: tuple[JoinOffer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,25 @@ def start_failed(given: DeliveryInput, code: str, message: str, arrived: Arrived
     return record.model_copy(update={**facts, "trigger_hash": spec.trigger_hash})
 
 
+def offer_of(verdict: Joined, envelope: Envelope, arrived: Arrived) -> JoinOffer:
+    """Return what the join is offered."""
+    return JoinOffer(
+        spec=join_spec(verdict.trigger, verdict.trigger_hash, verdict.config),
+        name=verdict.name,
+        key=verdict.key,
+        envelope=envelope,
+        stream=arrived.stream,
+        sequence=arrived.sequence,
+        closes_by=closes_by(verdict.config, arrived.at),
+    )
+
+
+def offer_failed(offer: JoinOffer, code: str, message: str, arrived: Arrived) -> DeadLetterRecord:
+    """Return the dead letter of an event that Temporal can never take for a join."""
+    record = _record(arrived, offer.envelope, trigger=offer.spec.trigger, code=code, message=message)
+    return record.model_copy(update={"id": offer.claim, "stage": Stage.START})
+
+
 def _outcome(arrived: Arrived, envelope: Envelope, verdicts: tuple[Verdict, ...]) -> Starts | Unwanted:
     until = arrived.awaited_until
     awaited_until = until if until is not None and until > arrived.at else None
@@ -87,8 +111,8 @@ def _outcome(arrived: Arrived, envelope: Envelope, verdicts: tuple[Verdict, ...]
         DeliveryInput(
             envelope=envelope,
             spec=verdict.spec,
-            stream=arrived.stream,
             sequence=arrived.sequence,
+            stream=arrived.stream,
             awaited_until=awaited_until,
         )
         for verdict in verdicts
@@ -101,8 +125,9 @@ def _outcome(arrived: Arrived, envelope: Envelope, verdicts: tuple[Verdict, ...]
         for v in verdicts
         if isinstance(v, Undecidable)
     )
-    if deliveries or dead_letters:
-        return Starts(envelope, deliveries, dead_letters)
+    joins = tuple(offer_of(verdict, envelope, arrived) for verdict in verdicts if isinstance(verdict, Joined))
+    if deliveries or dead_letters or joins:
+        return Starts(envelope, deliveries, dead_letters, joins)
     return Unwanted(envelope, arrived.sequence, arrived.at)
 
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from temporalio.client import Client
 
+from activities.admission import Admission
 from holdfast.bus.connect import Bus
 from holdfast.bus.consume import Message
 from holdfast.bus.objects import Loading, load_body
@@ -20,6 +21,7 @@ from holdfast.bus.publish import publish_dead_letter, publish_unmatched
 from holdfast.bus.streams import Unmatched
 from holdfast.contracts.dead_letter import DeadLetterRecord
 from holdfast.contracts.delivery import DeliveryInput
+from holdfast.contracts.join import JoinOffer
 from holdfast.domain.events import Envelope, decode_envelope
 from holdfast.errors import ErrorCode, HoldfastError, PermanentFailure, RejectedInput
 from holdfast.settings.live import LiveConfig
@@ -27,8 +29,10 @@ from holdfast.telemetry import names
 from holdfast.telemetry.metrics import Metrics
 from holdfast.telemetry.tracing import span
 from holdfast.temporal.namespace import verify_search_attributes
-from holdfast.temporal.starts import start_delivery
-from workers.decide import Arrived, Decision, Starts, Stray, Unwanted, decide, start_failed
+from holdfast.temporal.queues import join_queue, queue_of
+from holdfast.temporal.starts import offer_to_join, start_delivery
+from workers.decide import Arrived, Decision, Starts, Stray, Unwanted, decide, offer_failed, start_failed
+from workers.fairness import share_of
 from workers.gate import Gate, GateState
 from workers.tell import tell_decided, tell_given_up, tell_repeated
 
@@ -51,6 +55,7 @@ class Dispatcher:
     live: LiveConfig
     gate: Gate
     metrics: Metrics
+    admission: Admission
 
     async def handle(self, message: Message) -> None:
         """Settle one message; never raises for anything that a message or a server can do."""
@@ -100,7 +105,7 @@ class Dispatcher:
 
     async def _perform(self, decision: Decision, arrived: Arrived) -> None:
         match decision:
-            case Starts(envelope, deliveries, dead_letters):
+            case Starts(envelope, deliveries, dead_letters, joins):
                 with span(
                     names.SPAN_DISPATCH.name,
                     traceparent=envelope.traceparent,
@@ -110,6 +115,7 @@ class Dispatcher:
                     await _all(
                         *(self._start(given, arrived) for given in deliveries),
                         *(self._dead_letter(record) for record in dead_letters),
+                        *(self._offer(offer, arrived) for offer in joins),
                     )
             case Unwanted(envelope, sequence, at):
                 record = Unmatched(
@@ -129,7 +135,12 @@ class Dispatcher:
     async def _start(self, given: DeliveryInput, arrived: Arrived) -> None:
         """Start one delivery, or dead-letter it where Temporal can never take it."""
         try:
-            started = await start_delivery(self.client, given)
+            action, share = given.spec.action, share_of(given.envelope.source, self.live.config.sources)
+            gated = action.kind == "workflow" and self.admission.gates(given.spec.trigger, action)
+            asked = given.model_copy(update={"gated": True}) if gated else given
+            started = await start_delivery(self.client, asked, share)
+            if (place := queue_of(given)) is not None:
+                await join_queue(self.client, *place)
         except RejectedInput as error:
             # an unknown search attribute is refused as INVALID_ARGUMENT too; that is never this message's fault
             await verify_search_attributes(self.client)
@@ -144,6 +155,15 @@ class Dispatcher:
             self.metrics.dispatched(given.spec.trigger)
         elif given.awaited_until is not None:
             await tell_repeated(self.bus, given)
+
+    async def _offer(self, offer: JoinOffer, arrived: Arrived) -> None:
+        """Offer an event to a join, or dead-letter it where Temporal can never take it."""
+        try:
+            await offer_to_join(self.client, offer)
+        except RejectedInput as error:
+            await verify_search_attributes(self.client)
+            await self._dead_letter(offer_failed(offer, error.code, error.message, arrived))
+        self.gate.succeeded()
 
     async def _dead_letter(self, record: DeadLetterRecord) -> None:
         stored = await publish_dead_letter(self.bus, record, timeout=STORE_WITHIN)

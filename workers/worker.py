@@ -20,10 +20,13 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities import registry
+from activities.admission import Admission
 from activities.http import new_client
 from holdfast.bus.connect import Bus
 from holdfast.bus.consume import Consumer
+from holdfast.bus.controls import Controls
 from holdfast.bus.fsync import verify_fsync
+from holdfast.bus.registers import ensure_registers
 from holdfast.bus.running import Telling
 from holdfast.bus.streams import ESCALATOR, ConsumerPlan
 from holdfast.bus.topology import ensure_consumer, ensure_streams, ready_for
@@ -80,6 +83,7 @@ class WorkerProcess:
         self._metrics = metrics
         self.bus = Bus.from_settings(settings, "holdfast-worker")
         self.gate: Gate | None = None
+        self.admission: Admission | None = None
         self._consumers: dict[str, Consumer] = {}
         self._streams: EventStreams | None = None
         self._polling = False
@@ -174,7 +178,9 @@ class WorkerProcess:
             return streams.refresh
 
         live.on_change(prepare)
-        dispatcher = Dispatcher(self.bus, client, live, gate, metrics)
+        controls = Controls(self.bus, metrics.paused)
+        admission = self.admission = Admission(self.bus, live, metrics, SystemClock(), controls)
+        dispatcher = Dispatcher(self.bus, client, live, gate, metrics, admission)
         escalator = Escalator(client, gate, metrics)
         loops = Loops(self.bus, gate, metrics, dispatcher.handle, self._repair, DISPATCH_SLOTS)
         streams = self._streams = EventStreams(loops, lambda: live.config.bus)
@@ -184,7 +190,7 @@ class WorkerProcess:
             ),
         }
         http = new_client()
-        worker = self._worker(client, self._activities(http))
+        worker = self._worker(client, self._activities(http, admission))
         fetching = [
             _task(gate.keep()),
             _task(streams.run()),
@@ -192,6 +198,7 @@ class WorkerProcess:
             _task(Telling(self.bus, lambda: live.loaded.text).run()),
             _task(self._consumers["escalator"].run(gate.passable, self._repair(ESCALATOR))),
             _task(BodyJanitor(self.bus, client).run()),
+            _task(controls.watch()),
             _task(sample(self.bus, client, metrics)),
             _task(keep_house(client, gate, metrics, live.config.sweeper)),
             _task(answering(self.bus, client, live, ui_address(settings)).run()),
@@ -239,9 +246,9 @@ class WorkerProcess:
             graceful_shutdown_timeout=GRACE,
         )
 
-    def _activities(self, http: AsyncClient) -> list[Callable[..., Any]]:
+    def _activities(self, http: AsyncClient, admission: Admission) -> list[Callable[..., Any]]:
         ui = self._settings.temporal_ui_url
-        return registry.build(self.bus, self.live, self._secrets(), self._metrics, http, ui=ui)
+        return registry.build(self.bus, self.live, self._secrets(), self._metrics, http, ui=ui, admission=admission)
 
     def _secrets(self) -> Secrets:
         return Secrets(self.live.file.resolve().parent)
@@ -252,6 +259,7 @@ class WorkerProcess:
         async def repair() -> None:
             config = self.live.config.bus
             await ensure_streams(self.bus, config)
+            await ensure_registers(self.bus, config.replicas)
             await self._verify_fsync()
             await ensure_consumer(self.bus, plan)
 
@@ -273,7 +281,8 @@ def search_attributes(triggers: dict[str, TriggerConfig]) -> dict[str, str]:
     return {
         name: attribute.type
         for trigger in triggers.values()
-        for name, attribute in trigger.run.search_attributes.items()
+        for action in trigger.run.all_actions
+        for name, attribute in action.search_attributes.items()
     }
 
 

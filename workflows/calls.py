@@ -40,6 +40,7 @@ from holdfast.contracts.delivery import (
     DeliveryResult,
     InspectChildInput,
     InspectChildResult,
+    PreparedStep,
     TerminateChildInput,
 )
 from holdfast.contracts.escalations import CaseNotice, ReportedCase
@@ -235,6 +236,11 @@ async def notify(given: Notification) -> NotifyResult:
         summary=f"{given.about}: {given.notifier}"[:200],
     )
     return result
+
+
+async def prepare_step(given: DeliverInput) -> PreparedStep:
+    """Resolve a step that runs a workflow of the user's own. Raises ActivityError where its mappings fail."""
+    return await _small(names.PREPARE_STEP, given, PreparedStep)
 
 
 async def _small(activity: str, given: Any, result: type[Result]) -> Result:

@@ -11,6 +11,7 @@ from holdfast.clock import rfc3339
 from holdfast.contracts import names
 from holdfast.contracts.dead_letter import CaseView, DeadLetterRecord
 from holdfast.contracts.delivery import Attempt, DeliveryInput, InspectChildResult
+from holdfast.contracts.join import JoinView
 from holdfast.contracts.moves import RedriveLine
 from holdfast.domain.deadletters import WAITING, CaseState
 from holdfast.domain.quantities import format_duration
@@ -36,6 +37,37 @@ def retrying(given: DeliveryInput, failure: AttemptFailed, *, wait: timedelta, n
             "",
             "Nothing needs to be done. To stop trying and make it a dead letter:",
             _code(f"temporal workflow cancel --workflow-id {_quote(workflow_id)}"),
+        )
+    )
+
+
+def waiting(given: DeliveryInput, reason: str, until: datetime | None) -> str:
+    """Say what a delivery waits for."""
+    spec = given.spec
+    return "\n".join(
+        (
+            "### Waiting",
+            _line(reason, 400),
+            "",
+            *_event(given.envelope.source, given.envelope.type, given.envelope.id, spec.trigger),
+            f"- target: {_line(spec.action.target)}",
+            *((f"- looks again: {rfc3339(until)}",) if until is not None else ()),
+        )
+    )
+
+
+def queue(trigger: str, key: str, what: str, line: Sequence[str]) -> str:
+    """Say what a queue does and who waits in it, the first one first."""
+    more = (f"- and {len(line) - ROWS} more",) if len(line) > ROWS else ()
+    return "\n".join(
+        (
+            f"### {len(line)} waiting",
+            _line(what, 400),
+            "",
+            f"- trigger: {_line(trigger)}",
+            f"- key: {_line(key)}",
+            *(f"- `{_line(one)}`" for one in line[:ROWS]),
+            *more,
         )
     )
 
@@ -116,6 +148,24 @@ def case(view: CaseView) -> str:
         lines.append("")
     if view.state in WAITING:
         lines += _commands(view.id, record.id)
+    return "\n".join(lines)
+
+
+def join(view: JoinView) -> str:
+    """Say what has come, what is awaited and until when; and how the windows before ended."""
+    lines = [f"### Join `{_line(view.trigger)}`, key `{_line(view.key)}`: {view.standing or 'no window is open'}"]
+    if view.opened_at is not None and view.ends_at is not None:
+        lines += [f"- condition: `{_line(view.condition, 400)}`"]
+        lines += [f"- **{name}** came: `{_line(event, 256)}`" for name, event in view.came.items()]
+        lines += [f"- {name}: awaited" for name in view.awaited]
+        lines += [f"- {name}: has not come, and would rule it out" for name in view.watched]
+        lines += [f"- open since {rfc3339(view.opened_at)}, until {rfc3339(view.ends_at)}; {view.taken} events taken"]
+    for one in view.ended[-ROWS:]:
+        what = one.delivery or one.dead_letter
+        text = f"- {rfc3339(one.closed_at)} **{one.outcome}** with {', '.join(one.came) or 'nothing'}"
+        lines.append(
+            text + (f": `{_line(what, 256)}`" if what else "") + (f" {_line(one.message)}" if one.code else "")
+        )
     return "\n".join(lines)
 
 

@@ -20,7 +20,7 @@ from temporalio.exceptions import (
 )
 
 from holdfast.contracts.attempts import append, failed, read_log
-from holdfast.contracts.delivery import Attempt, DeliveryResult
+from holdfast.contracts.delivery import Attempt, DeliveryResult, HeldBack, StepOutcome
 from holdfast.errors import ErrorCode, bounded
 
 _CODES = frozenset(ErrorCode)
@@ -34,6 +34,7 @@ class GaveUp:
     message: str
     attempts: tuple[Attempt, ...] = ()
     count: int = 0
+    steps: tuple[StepOutcome, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,16 @@ class AttemptFailed:
         """Turn it into the end of trying; `why` says what ended it."""
         message = f"{self.message} ({why})" if why else self.message
         return GaveUp(self.code, bounded(message), self.attempts, count)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldAttempt:
+    """No attempt was made: why, when to ask again, what was tried before, and how many attempts that makes."""
+
+    back: HeldBack
+    wait: timedelta
+    attempts: tuple[Attempt, ...]
+    made: int
 
 
 Outcome = DeliveryResult | GaveUp
@@ -69,6 +80,16 @@ def activity_failed(error: FailureError, *, number: int, at: datetime) -> Attemp
         return _timed_out(cause, number=number, at=at)
     message = bounded(str(cause or error))
     return AttemptFailed(ErrorCode.DEFECT, message, False, None, (failed(number, at, ErrorCode.DEFECT, message),))
+
+
+def held_attempt(error: FailureError) -> HeldAttempt | None:
+    """Read `delivery.held`; None for every other failure."""
+    cause = error.cause if isinstance(error, ActivityError) else error
+    if not isinstance(cause, ApplicationError) or cause.type != ErrorCode.DELIVERY_HELD:
+        return None
+    told: Any = cause.details[1] if len(cause.details) > 1 else {}
+    back = HeldBack.model_validate(told["held"])
+    return HeldAttempt(back, cause.next_retry_delay or timedelta(seconds=1), read_log(cause.details), int(told["made"]))
 
 
 def _timed_out(error: TimeoutError, *, number: int, at: datetime) -> AttemptFailed:

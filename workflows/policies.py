@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from temporalio.common import RetryPolicy as TemporalRetryPolicy
 
 from holdfast.contracts.notifications import NOTIFY_ATTEMPTS
-from holdfast.domain.actions import Action, HttpAction
+from holdfast.domain.actions import Action, ActivityAction, HttpAction, MessageAction, StepAction
 from holdfast.domain.retry import RetryPolicy
+from holdfast.domain.runs import ActionConfig
 
 FAILURE_TYPES: list[type[BaseException]] = [
     ValueError,
@@ -30,6 +31,8 @@ FIRST_ATTEMPT_LOCAL = timedelta(
 )  # a workflow task lives 30 s (DeliveryStart); longer attempts would renew it
 ATTEMPT_SLACK = timedelta(seconds=2)  # the activity ends itself at the action's timeout and says why; this is the net
 NATS_TIMEOUT = timedelta(seconds=5)
+PEOPLE_TIMEOUT = timedelta(seconds=15)  # SMTP needs several round trips
+UPDATE_AT_MOST = timedelta(minutes=10)
 LOG_TIMEOUT = timedelta(seconds=2)
 SMALL_CALL = timedelta(seconds=10)  # one publish, one describe: what takes longer is hung
 
@@ -48,6 +51,11 @@ INSPECT_FIRST = timedelta(seconds=5)  # a child that is picked up at once is nev
 INSPECT_AT_MOST_EVERY = timedelta(minutes=1)
 NOT_RUNNABLE_AFTER = 5  # failed attempts at a child's first workflow task; a deployment in progress mends itself sooner
 
+SETTLE_JOIN = timedelta(seconds=30)  # bodies that lie elsewhere are read, then a delivery is started
+CATCH_UP_WITHIN = timedelta(minutes=15)  # how long an absence waits for a dispatcher that lags; then it is concluded
+JOIN_HISTORY = 2_000  # events of a run of Join, after which it goes on as a new one; Temporal ends it at 50 Ki
+JOIN_BATCH = 50  # events taken at a time; a run may have 2,000 children pending
+JOIN_CARRIED = 1_500_000  # bytes handed to the next run; a payload ends at 2 MiB
 NOTIFY_ATTEMPT = timedelta(seconds=20)  # above every notifier's own timeout, so that the reason is ours
 NOTIFY_GIVE_UP = timedelta(minutes=15)  # also where the other side asks for longer waits; the next tier goes on then
 NOTIFY = TemporalRetryPolicy(
@@ -75,6 +83,13 @@ LONGEST_SLICE = timedelta(minutes=10)  # the activity ends its slice itself afte
 OPERATION_HEARTBEAT = timedelta(seconds=20)  # a worker that died is noticed so soon
 TASK_TIMEOUT = timedelta(seconds=30)  # of a delivery's workflow task: three times the longest local attempt
 
+SHOWN_AFTER = timedelta(seconds=5)  # a shorter wait is not worth a search attribute
+JOIN_AGAIN = timedelta(minutes=10)  # a delivery that has waited so long asks whether its queue knows it
+LOOK_AT_HEAD = timedelta(minutes=1)  # a head that was terminated says nothing
+LOOK_AT_CASE = timedelta(seconds=15)
+CASE_APPEARS_WITHIN = timedelta(minutes=10)  # a head that failed without a dead letter stops its key no longer
+LONG_HISTORY = 2_000  # events
+MAX_WAITING = 5_000  # deliveries of one key; the input of a run may be 2 MiB
 WATCH_EVERY = timedelta(seconds=30)
 WATCH_SOON = timedelta(seconds=5)  # something is suspected, or not all of it was read
 WATCH_CALL = timedelta(minutes=2)  # one look at every schedule, a few milliseconds each
@@ -83,9 +98,28 @@ WATCH_ROUNDS = 200  # looks per run; each is five events of history
 
 def attempt_timeout(action: Action) -> timedelta:
     """How long one attempt at `action` may take."""
-    if isinstance(action, HttpAction):
+    if isinstance(action, HttpAction | ActivityAction):
         return action.timeout
+    if isinstance(action, MessageAction):
+        return min(action.within, UPDATE_AT_MOST) if action.how == "update" else SMALL_CALL
+    if isinstance(action, StepAction):
+        return _configured_timeout(action.run)
+    if action.kind in {"slack", "email"}:
+        return PEOPLE_TIMEOUT
+    if action.kind == "workflow":  # a detached run: one start
+        return SMALL_CALL
     return LOG_TIMEOUT if action.kind == "log" else NATS_TIMEOUT
+
+
+def _configured_timeout(run: ActionConfig) -> timedelta:
+    """The same for a step, whose action is resolved only when it is carried out."""
+    timed = run.http or run.activity
+    if timed is not None:
+        return timed.timeout
+    update = run.update or run.update_with_start
+    if run.slack is not None or run.email is not None:
+        return PEOPLE_TIMEOUT
+    return min(update.within, UPDATE_AT_MOST) if update is not None else SMALL_CALL
 
 
 def remaining(policy: RetryPolicy, *, attempts: int) -> TemporalRetryPolicy:

@@ -52,6 +52,7 @@ def of_delivery(given: DeliveryInput, outcome: GaveUp, facts: RunFacts) -> DeadL
         traceparent=event.traceparent,
         trace_id=trace_id(event.traceparent),
         redrive=given.redrive,
+        steps=outcome.steps,
         replay=given.replay,
     )
 

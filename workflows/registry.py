@@ -6,6 +6,9 @@ from workflows.custody import Custody
 from workflows.dead_letter import DeadLetter
 from workflows.delivery import EventDelivery
 from workflows.escalation import Escalation
+from workflows.join import Join
+from workflows.joined_event import JoinedEvent
+from workflows.key_queue import KeyQueue
 from workflows.schedule_watch import ScheduleWatch
 from workflows.scheduled import ScheduledEvent
 from workflows.sweep import Sweep
@@ -15,6 +18,9 @@ WORKFLOWS: list[type] = [
     EventDelivery,
     DeadLetter,
     ScheduledEvent,
+    Join,
+    JoinedEvent,
+    KeyQueue,
     CaseWatch,
     ScheduleWatch,
     Escalation,

@@ -7,10 +7,10 @@ A worker that is merely absent is no failure before `start_within`.
 from temporalio.exceptions import ChildWorkflowError, WorkflowAlreadyStartedError
 
 from holdfast.contracts.attempts import failed
-from holdfast.contracts.delivery import CountRunInput, DeliveryInput, DeliveryResult, InspectChildResult
+from holdfast.contracts.delivery import AdmitInput, CountRunInput, DeliveryInput, DeliveryResult, InspectChildResult
 from holdfast.domain.actions import WorkflowAction
 from holdfast.errors import ErrorCode
-from workflows import calls, narrate, policies
+from workflows import calls, calls_queues, narrate, policies
 from workflows.escalate import facts
 from workflows.outcomes import GaveUp, Outcome, child_failed, is_cancellation
 
@@ -20,7 +20,25 @@ def run_id(delivery: str) -> str:
     return f"{delivery}/run"
 
 
-async def supervise(given: DeliveryInput, action: WorkflowAction, *, delivery: str) -> Outcome:
+async def supervise_admitted(given: DeliveryInput, action: WorkflowAction, *, delivery: str) -> Outcome:
+    """Run it as `supervise` does; it was admitted, so its place is renewed while it runs and given back at its end."""
+    admitted, failed = AdmitInput(delivery=delivery, spec=given.spec), None
+    try:
+        outcome = await supervise(given, action, delivery=delivery, renewing=admitted)
+        failed = isinstance(outcome, GaveUp)
+    finally:
+        await calls_queues.leave(admitted.model_copy(update={"failed": failed}))
+    return outcome
+
+
+async def supervise(
+    given: DeliveryInput,
+    action: WorkflowAction,
+    *,
+    delivery: str,
+    counted: bool = True,
+    renewing: AdmitInput | None = None,
+) -> Outcome:
     """Run the user's workflow to its end. Raises what a cancellation of this delivery raises."""
     child_id = action.id or run_id(delivery)
     try:
@@ -31,13 +49,24 @@ async def supervise(given: DeliveryInput, action: WorkflowAction, *, delivery: s
         if reason is not None:
             await calls.terminate_child(child_id, f"holdfast: {reason}")
             return _gave_up(ErrorCode.WORKFLOW_NOT_RUNNABLE, reason)
+        if renewing is not None:
+            await _renew(child, renewing)
         result = await child
     except (ChildWorkflowError, WorkflowAlreadyStartedError) as error:
         if is_cancellation(error) and calls.cancel_requested():
             raise
         return _gave_up(*child_failed(error))
-    await calls.count_run(CountRunInput(trigger=given.spec.trigger, received_at=given.envelope.received_at))
+    if counted:
+        await calls.count_run(CountRunInput(trigger=given.spec.trigger, received_at=given.envelope.received_at))
     return DeliveryResult(attempts=1, target=action.target, result=result)
+
+
+async def _renew(child: calls.Child, admitted: AdmitInput) -> None:
+    """Say again and again that the run goes on, where it holds a place."""
+    renewal = admitted.model_copy(update={"renewal": True})
+    every = (await calls_queues.admit(renewal)).renew_every
+    while every is not None and not await calls.until(child.done, within=every):
+        every = (await calls_queues.admit(renewal)).renew_every
 
 
 async def _watch(given: DeliveryInput, action: WorkflowAction, child: calls.Child, child_id: str) -> str | None:

@@ -32,7 +32,7 @@ def source(src: dict[str, Any], layout: Layout) -> str:
         EVENT.compile(text)
     except RejectedInput as error:
         raise Untranslatable(f"no CEL came of it ({error.message.splitlines()[0]})") from None
-    return text
+    return layout.rooted(text)
 
 
 def _defaulted(text: str, default: str) -> str:

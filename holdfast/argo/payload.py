@@ -49,6 +49,13 @@ class Layout:
     source: str  # EventSource's name
     event: str  # its entry's name
     headers: set[str] = field(default_factory=set)
+    root: str = "event"  # of what an action says: `events.NAME` in a join
+
+    def rooted(self, text: str) -> str:
+        """Return CEL over `event` as the action says it."""
+        if self.root == "event":
+            return text
+        return re.sub(r"(?<![\w.\"'])event(?=[.\[)])", self.root, text)
 
     def path(self, path: str) -> str:
         """CEL of a gjson path; absent in the event means an absent field."""

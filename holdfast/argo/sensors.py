@@ -1,11 +1,10 @@
 """Sensors as triggers: dependencies become `on` and filters, each template becomes `run`.
 
-A trigger over one dependency, or over any of several, is a trigger here. One that needs several together is a join,
-which is written as a comment with its parts translated.
+A trigger over one dependency, or over any of several, is a trigger here. One that needs several together is a join.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from holdfast.argo import filters
@@ -121,26 +120,50 @@ def _entry(name: str, chosen: list[Dependency], given: dict[str, Any], comments:
 def _join(
     name: str, given: dict[str, Any], dependencies: dict[str, Dependency], comments: list[str], notes: Notes
 ) -> Entry:
-    """What a join would be, with each dependency's filter; Argo correlates nothing, so the key is yours to say."""
+    """The join; Argo correlates nothing, so every event of a dependency meets every other: one key for all."""
     template = given.get("template") or {}
     condition = str(template.get("conditions") or " && ".join(dependencies))
-    reason = "it needs events of several dependencies together: say by which key they belong together"
-    notes.add("lost", f"conditions {condition!r}", reason)
+    used = [one for one in dependencies.values() if re.search(rf"(?<![\w-]){re.escape(one.name)}(?![\w-])", condition)]
+    said = {one.name: _identifier(one.name) for one in used}
     parts = {
-        one.name: {"on": one.source.name}
+        said[one.name]: {"on": one.source.name}
         | ({"when": one.filter.when} if one.filter.when else {})
         | ({"during": one.filter.during} if one.filter.during else {})
-        | {"key": "event.subject"}
-        for one in dependencies.values()
-        if re.search(rf"(?<![\w-]){re.escape(one.name)}(?![\w-])", condition)
+        | {"key": '"all"'}
+        for one in used
     }
-    content: dict[str, Any] = {"join": parts, "condition": condition, "within": "24h"}
+    for one in sorted(said, key=len, reverse=True):
+        condition = re.sub(rf"(?<![\w-]){re.escape(one)}(?![\w-])", said[one], condition)
+    content: dict[str, Any] = {"join": parts, "condition": condition, "within": "366d", "at_end": "drop"}
+    reset = _resets(template)
+    if reset:
+        content["reset_at"] = reset
+    reason = "as in Argo all events meet: say in `key` by what they belong together, and in `within` how soon"
+    notes.add("changed", f"conditions {condition!r}", reason)
     try:
-        content["run"] = run(template, {one.name: one.layout for one in dependencies.values()}, name, notes)
+        layouts = {one.name: replace(one.layout, root=f"events.{said[one.name]}") for one in used}
+        content["run"] = run(template, layouts, name, notes)
     except Untranslatable as error:
         content["run"] = {kind_of(template): template.get(kind_of(template))}
-        comments = [*comments, str(error)]
-    return Entry("triggers", name, content, (*comments, reason), active=False)
+        return Entry("triggers", name, content, (*comments, str(error)), active=False)
+    if given.get("retryStrategy"):
+        content["retry"] = _retry(given["retryStrategy"], notes)
+    return Entry("triggers", name, content, (*comments, reason))
+
+
+def _identifier(name: str) -> str:
+    """A name that CEL can say."""
+    return re.sub(r"\W", "_", name.lower()) if name[:1].isalpha() else "d_" + re.sub(r"\W", "_", name.lower())
+
+
+def _resets(template: dict[str, Any]) -> list[dict[str, str]]:
+    """`conditionsReset` as `reset_at`."""
+    times = (one.get("byTime") or {} for one in template.get("conditionsReset") or () if isinstance(one, dict))
+    return [
+        {"cron": str(time["cron"])} | ({"timezone": str(time["timezone"])} if time.get("timezone") else {})
+        for time in times
+        if time.get("cron")
+    ]
 
 
 def _left(given: dict[str, Any], template: dict[str, Any], notes: Notes) -> list[str]:
@@ -151,8 +174,7 @@ def _left(given: dict[str, Any], template: dict[str, Any], notes: Notes) -> list
             notes.add("lost", key, reason)
             comments.append(f"{key}: {given[key]} ({reason})")
     if template.get("conditionsReset"):
-        notes.add("lost", "conditionsReset", "a join ends with its window, `within`")
-        comments.append(f"conditionsReset: {template['conditionsReset']}")
+        notes.add("changed", "conditionsReset", "`reset_at` ends the window; what had come is recorded in UNMATCHED")
     return comments
 
 

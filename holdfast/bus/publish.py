@@ -138,7 +138,7 @@ async def publish_unmatched(bus: Bus, record: Unmatched, *, timeout: timedelta) 
     return await _publisher(bus).publish(
         unmatched_subject(record.source, record.event_id),
         record.model_dump_json(exclude_none=True).encode(),
-        {MESSAGE_ID: ids.fingerprint("unmatched", record.source, record.event_id)},
+        {MESSAGE_ID: ids.fingerprint("unmatched", record.source, record.event_id, *filter(None, [record.trigger]))},
         expected=UNMATCHED,
         timeout=timeout,
     )

@@ -35,6 +35,25 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a consumer has come: everything up to `floor` is settled; `idle`: everything that there is."""
+
+    floor: int
+    idle: bool
+
+    def past(self, sequence: int) -> bool:
+        """Whether everything stored before `sequence` is settled. `sequence` itself must be stored already."""
+        return self.idle or self.floor >= sequence - 1
+
+
+async def progress_of(bus: Bus, plan: ConsumerPlan) -> Progress:
+    """Return how far a consumer has come. Raises Unavailable."""
+    info = await _call(bus, f"CONSUMER.INFO.{plan.stream}.{plan.name}")
+    idle = info["num_pending"] == 0 and info["num_ack_pending"] == 0
+    return Progress(int(info["ack_floor"]["stream_seq"]), idle)
+
+
+@dataclass(frozen=True, slots=True)
 class Reach:
     """How far a consumer has come, in stream sequences: what was handed out, and up to where all is settled."""
 

@@ -37,7 +37,10 @@ EVICTIONS_KEPT = 10_000  # records per stream
 
 
 class Unmatched(BaseModel):
-    """One event that no trigger wanted, by reference into its stream; in the stream UNMATCHED."""
+    """One event that no trigger wanted, by reference into its stream; in the stream UNMATCHED.
+
+    With `trigger` and `reason`: one that a join took and let go, because its window ended or had fired already.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,8 +49,10 @@ class Unmatched(BaseModel):
     event_id: str
     event_type: str
     stream: str = EVENTS
-    sequence: int  # in `stream`
+    sequence: int  # in `stream`; 0: not known
     at: AwareDatetime
+    trigger: str = ""
+    reason: str = ""
 
 
 class Evicted(BaseModel):

@@ -156,7 +156,7 @@ def _triggers(text: str) -> CompiledTriggers:
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "running.yaml"
         file.write_text(text, encoding="utf-8")
-        return load_config(file).triggers
+        return load_config(file, actions=False).triggers
 
 
 def _shown(stream: str, sequence: int, envelope: Envelope, found: Difference) -> dict[str, Any]:

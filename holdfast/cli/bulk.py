@@ -45,12 +45,7 @@ def list_operations(
     """List operations, those under way first."""
     found = with_client(load_settings(None, data_dir), lambda client: operations.list_operations(client, limit=limit))
     if as_json:
-        lines = [
-            {"id": one.id, "kind": one.kind, "state": one.state, "began": rfc3339(one.began)}
-            | ({"ended": rfc3339(one.ended)} if one.ended else {})
-            for one in found
-        ]
-        show_json(lines)
+        show_json([one.plain() for one in found])
         return
     for one in found:
         console().print(escape(f"{rfc3339(one.began)}  {one.state:<10}  {one.id}"))

@@ -10,7 +10,6 @@ from holdfast.cli.options import ConfigOption, JsonOption
 from holdfast.cli.output import console, show_json
 from holdfast.domain.handshakes import handshakes_of
 from holdfast.domain.manners import MANNERS
-from holdfast.domain.secretrefs import is_reference
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.settings.file import ConfigError, HoldfastConfig, load_config
 from holdfast.settings.runtime import load_settings
@@ -56,9 +55,8 @@ def unreadable_secrets(config: HoldfastConfig, secrets: Secrets) -> Iterator[str
         for reference in source.verify.secrets if source.verify else ():
             yield from _unreadable(f"sources.{name}", reference, secrets)
     for name, trigger in config.triggers.items():
-        headers = trigger.run.http.headers if trigger.run.http else {}
-        for reference in headers.values():
-            if is_reference(reference):
+        for action in trigger.run.all_actions:
+            for reference in action.references:
                 yield from _unreadable(f"triggers.{name}", reference, secrets)
     for name, notifier in config.notifiers.items():
         for reference in notifier.references:

@@ -103,15 +103,19 @@ def list_cases(  # noqa: PLR0913, PLR0917 - one parameter per option
         _count(settings, wanted, only, as_json=as_json)
         return
 
-    async def run(client: Client) -> tuple[int, Cursor | None]:
-        return await _print_cases(client, wanted, (only, start, limit), as_json=as_json)
+    async def run(client: Client) -> tuple[int, Cursor | None, int | None]:
+        printed, place = await _print_cases(client, wanted, (only, start, limit), as_json=as_json)
+        plain = place is not None and only is None
+        return printed, place, await case_list.count_cases(client, wanted) if plain else None
 
-    shown, rest = with_client(settings, run)
+    shown, rest, there = with_client(settings, run)
     err = console(stderr=True)
     if shown == 0 and not as_json:
         console().print("No dead letters." if everything else "No dead letters that wait for somebody.")
     elif not as_json:
-        err.print(f"{shown} shown. Why, and what can be done: holdfast dead-letters show ID")
+        err.print(
+            f"{shown}{f' of {there}' if there else ''} shown. Why, and what can be done: holdfast dead-letters show ID"
+        )
     if rest is not None:
         err.print(f"There may be more: --limit N, or go on with --after {rest.encode()}")
     _say_what_waits(settings)
@@ -131,8 +135,9 @@ async def _print_cases(
     """Print each as it comes; return how many, and where to go on if the limit ended it."""
     where, start, limit = which
     shown, out, place = 0, console(), None
-    found = case_list.each_case(client, wanted, where=where, start=start)
-    async with contextlib.aclosing(found):  # type: ignore[type-var]
+    page = limit if where is None else case_list.PAGE
+    found = case_list.each_case(client, wanted, where=where, start=start, page=page)
+    async with contextlib.aclosing(found):
         async for summary, behind in found:
             if as_json:
                 sys.stdout.write(("[\n" if shown == 0 else ",\n") + json_line(summary.plain()))

@@ -162,6 +162,8 @@ def _print_delivery(delivery: DeliveryStatus) -> None:
     out.print(escape(f"delivery    {delivery.trigger}: {delivery.state}{why}{tried}{again}"))
     if delivery.state != "dead-lettered":
         _print_failures(delivery.failures)
+    if delivery.waiting_for:
+        out.print(escape(f"            waits for: {delivery.waiting_for}"))
     if delivery.next_attempt_at is not None:
         out.print(escape(f"            next attempt at {rfc3339(delivery.next_attempt_at)}"))
     if delivery.link:

@@ -20,5 +20,5 @@ def gateway(config: ConfigOption = None) -> None:
     from gateway.process import run  # noqa: PLC0415 - only where it runs: `holdfast --help` imports this module
 
     settings = load_settings(config)
-    loaded = load_config(settings.config)
+    loaded = load_config(settings.config, actions=False)
     run_role("gateway", settings, lambda metrics: run(settings, loaded, metrics))

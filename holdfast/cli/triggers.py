@@ -9,14 +9,16 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from holdfast.cli import pausing
 from holdfast.cli.backtest import backtest
-from holdfast.cli.options import ConfigOption, JsonOption
+from holdfast.cli.options import ConfigOption, DataDirOption, JsonOption
 from holdfast.cli.output import console, show_json
 from holdfast.cli.samples import Form, Sample, read_events
 from holdfast.domain.events import Envelope
 from holdfast.domain.explain import Explanation, Step, explain
-from holdfast.domain.matching import CompiledTrigger
+from holdfast.domain.matching import CompiledJoin, CompiledTrigger
 from holdfast.domain.patterns import compile_pattern
+from holdfast.domain.quantities import format_duration
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.settings.file import LoadedConfig, load_config
 from holdfast.settings.runtime import load_settings
@@ -63,7 +65,7 @@ app.command()(backtest)
 def _group() -> None:
     """See the triggers, and try them before they are live: with events of your own, or those that have been.
 
-    Only `backtest` needs a bus.
+    Only `backtest`, `pause` and `resume` need a bus.
     """
 
 
@@ -77,9 +79,30 @@ def list_triggers(config: ConfigOption = None, as_json: JsonOption = False) -> N
     table = Table("trigger", "on", "filter", "runs", box=None, header_style="bold")
     for name, trigger in loaded.config.triggers.items():
         filters = [f for f in ("match", "during", "when") if getattr(trigger, f)]
-        kind = next(k for k in ("workflow", "http", "nats", "log") if getattr(trigger.run, k) is not None)
-        table.add_row(name, ", ".join(trigger.on), ", ".join(filters) or "every event", kind)
+        kind = trigger.run.kind
+        what = ", ".join(filters) or "every event"
+        if trigger.join is not None:
+            what = f"join: {trigger.condition or ' && '.join(trigger.join)}, within {format_duration(trigger.within)}"
+        table.add_row(name, ", ".join(trigger.on), what, kind)
     console().print(table)
+
+
+@app.command()
+def pause(
+    trigger: str,
+    reason: pausing.ReasonOption,
+    by: pausing.ByOption = None,
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Send nothing for a trigger until it is resumed. Events are taken in as ever, and their deliveries wait."""
+    pausing.pause("trigger", trigger, reason, by, (config, data_dir))
+
+
+@app.command()
+def resume(trigger: str, config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
+    """Send for a trigger again. `holdfast targets list` shows what is paused."""
+    pausing.resume("trigger", trigger, (config, data_dir))
 
 
 @app.command()
@@ -140,7 +163,7 @@ def try_events(  # noqa: PLR0913, PLR0917 - one parameter per option
         raise typer.Exit(1)
 
 
-def _find(loaded: LoadedConfig, name: str) -> CompiledTrigger:
+def _find(loaded: LoadedConfig, name: str) -> CompiledTrigger | CompiledJoin:
     found = loaded.triggers.get(name)
     if found is None:
         known = ", ".join(loaded.config.triggers) or "none"
@@ -175,6 +198,7 @@ def _result(envelope: Envelope, found: Iterable[Explanation]) -> dict[str, Any]:
                 "decided_by": None if each.decided_by is None else _step(each.decided_by),
                 "steps": [_step(step) for step in each.steps],
                 "action": None if each.action is None else each.action.model_dump(mode="json"),
+                "joined": [{"name": one.name, "key": one.key} for one in each.joined],
                 "error": None if each.code is None else {"code": str(each.code), "message": each.message},
                 "reason": each.message,
             }
@@ -201,6 +225,8 @@ def _print(envelope: Envelope, found: Iterable[Explanation]) -> None:
                 out.print(f"      {escape(step.show())}{decided}")
             if step.cel and step is each.decided_by:
                 out.print(f"      [dim]as CEL: {escape(step.cel)}[/dim]")
+        for one in each.joined:
+            out.print(f"      would be joined as [bold]{one.name}[/bold] by the key {escape(repr(one.key))}")
         if each.action is not None:
             out.print(f"      would run: {escape(each.action.target)}")
             for name, value in each.action.model_dump(mode="json", exclude_defaults=True).items():

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from holdfast.contracts.delivery import Attempt, DeliveryInput, Redrive, Replayed
+from holdfast.contracts.delivery import Attempt, DeliveryInput, Redrive, Replayed, StepOutcome
 from holdfast.contracts.escalations import CaseNotice
 from holdfast.contracts.moves import Config, HistoryEntry, RedriveLine
 from holdfast.contracts.scheduled import ScheduledInput
@@ -48,6 +48,7 @@ class DeadLetterRecord(BaseModel):
     traceparent: str | None = None
     trace_id: str | None = None  # 32 hex digits of it, to search for
     redrive: Redrive | None = None  # it failed again: the case it belongs to
+    steps: tuple[StepOutcome, ...] = ()  # of an action with steps: what was done, what failed, what was undone
     replay: Replayed | None = None  # it was replayed: of which delivery, by which operation
 
     @property

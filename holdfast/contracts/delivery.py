@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from holdfast.domain.actions import DeliverySpec
+from holdfast.domain.actions import DeliverySpec, WorkflowAction
 from holdfast.domain.events import Envelope
 from holdfast.domain.quantities import Duration
 
@@ -19,6 +19,25 @@ class Redrive(BaseModel):
     dead_letter_id: str
     case: str  # workflow id of the DeadLetter that started it
     number: int  # from 1
+
+
+class StepOutcome(BaseModel):
+    """What came of one step of several."""
+
+    model_config = _FROZEN
+
+    name: str
+    state: Literal["done", "failed"]
+    result: Any = None
+    code: str = ""
+    message: str = ""
+    compensation: Literal["", "done", "failed"] = ""
+    compensation_error: str = ""
+
+    @property
+    def stands(self) -> bool:
+        """Whether it was done and not undone, so that a redrive must not do it again."""
+        return self.state == "done" and self.compensation != "done"
 
 
 class Replayed(BaseModel):
@@ -40,9 +59,11 @@ class DeliveryInput(BaseModel):
     version: Literal[1] = 1
     envelope: Envelope
     spec: DeliverySpec
-    stream: str | None = None  # of events; None: EVENTS
-    sequence: int | None = None  # the event's place in it
+    sequence: int | None = None  # position in its stream
+    stream: str = "EVENTS"  # where it lies
     redrive: Redrive | None = None
+    gated: bool = False  # a `workflow` action that must be admitted before its run is started
+    completed: tuple[StepOutcome, ...] = ()  # of an action with steps: those that an earlier delivery has done
     replay: Replayed | None = None
     awaited_until: AwareDatetime | None = None  # until then a gateway waits to be told the outcome
 
@@ -63,7 +84,7 @@ class DeliveryResult(BaseModel):
 
     model_config = _FROZEN
 
-    outcome: Literal["delivered"] = "delivered"
+    outcome: Literal["delivered", "superseded"] = "delivered"
     attempts: int
     target: str
     result: Any = None  # what the action gave back, bounded: HTTP status, child's result, stream sequence
@@ -76,6 +97,7 @@ class Progress(BaseModel):
 
     failures: tuple[Attempt, ...] = ()
     next_attempt_at: AwareDatetime | None = None
+    waiting: str = ""  # why it is held back, for people; empty where it is not
 
 
 class DeliverInput(BaseModel):
@@ -87,6 +109,7 @@ class DeliverInput(BaseModel):
     envelope: Envelope
     spec: DeliverySpec
     prior_attempts: int = 0  # attempts made before this activity: its own first is number prior + 1
+    holds: int = 0  # how often it was held back before
     answer_wanted: bool = False  # somebody waits: the beginning of the target's answer belongs to the result
 
 
@@ -98,6 +121,46 @@ class DeliverResult(BaseModel):
     attempt: int
     summary: str  # e.g. "HTTP 200", for the UI
     result: Any = None
+
+
+class HeldBack(BaseModel):
+    """Why an attempt was not made now; in the details of the failure `delivery.held`."""
+
+    model_config = _FROZEN
+
+    why: str  # rate, concurrency, breaker, paused, bus
+    lane: str  # `trigger/{name}` or `target/{name}`
+    reason: str  # for people
+
+
+class AdmitInput(BaseModel):
+    """Input of `admit` and `leave`: may this run be started, or go on holding its place?"""
+
+    model_config = _FROZEN
+
+    delivery: str
+    spec: DeliverySpec
+    holds: int = 0
+    renewal: bool = False
+    failed: bool | None = None  # of `leave`
+
+
+class AdmitResult(BaseModel):
+    """Whether a run may be started now; `renew_every`: how often it must say that it goes on."""
+
+    model_config = _FROZEN
+
+    held: HeldBack | None = None
+    wait: Duration | None = None
+    renew_every: Duration | None = None
+
+
+class PreparedStep(BaseModel):
+    """Result of `prepare_step`."""
+
+    model_config = _FROZEN
+
+    action: WorkflowAction
 
 
 class InspectChildInput(BaseModel):

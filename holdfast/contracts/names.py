@@ -6,6 +6,9 @@ TASK_QUEUE = "holdfast"
 EVENT_DELIVERY = "EventDelivery"
 DEAD_LETTER = "DeadLetter"
 SCHEDULED_EVENT = "ScheduledEvent"
+JOIN = "Join"
+JOINED_EVENT = "JoinedEvent"
+KEY_QUEUE = "KeyQueue"
 ESCALATION = "Escalation"
 CASE_WATCH = "CaseWatch"
 BULK_OPERATION = "BulkOperation"
@@ -20,11 +23,26 @@ DELIVER = "deliver"
 INSPECT_CHILD = "inspect_child"
 TERMINATE_CHILD = "terminate_child"
 COUNT_RUN = "count_run"
+PREPARE_STEP = "prepare_step"
 RECORD_DEAD_LETTER = "record_dead_letter"
 PREPARE_REDRIVE = "prepare_redrive"
 REPUBLISH = "republish"
 PUBLISH_TICK = "publish_tick"
+SETTLE_JOIN = "settle_join"
+CATCH_UP = "catch_up"
 ANNOUNCE = "announce"
+ADMIT = "admit"
+LEAVE = "leave"
+SETTLED_BEFORE = "settled_before"
+CLOSED = "closed"
+JOIN_QUEUE = "join_queue"
+
+# signals
+RELEASE = "release"  # to a delivery that is held: look again now
+TURN = "turn"  # to a delivery that stands in a queue: what its queue decided
+JOIN = "join"  # to a queue: one more delivery
+DONE = "done"  # to a queue: a delivery has ended
+SKIP = "skip"  # to a queue, by a person: let what follows go on
 
 # query of a delivery
 PROGRESS = "progress"
@@ -51,6 +69,12 @@ RECOVERED = "recovered"  # signal: the watch of a trigger has seen that its targ
 SUPERSEDED = "superseded"  # signal: the watch of a trigger has seen a newer delivery of the same key
 CASE = "case"
 
+# signal and query of a join, and what its memo holds
+OFFER = "offer"
+WINDOW = "window"
+MEMO_KEY = "holdfast-key"
+
+
 # updates of an operation over many things, and its query
 CONFIRM = "confirm"
 PAUSE = "pause"
@@ -69,7 +93,9 @@ SA_TRIGGER = "HoldfastTrigger"
 SA_STATE = "HoldfastState"  # deliveries: retrying, dead-lettered; cases: see domain/deadletters.py CaseState
 SA_ERROR = "HoldfastError"  # the code that made the dead letter
 SA_ASSIGNEE = "HoldfastAssignee"  # cases: who has it
-SA_KEY = "HoldfastKey"  # deliveries and cases of a trigger that tells newer from older: of what the event is
+# of what the event is: the trigger's `key`, of deliveries that stand in a queue and of the queue; and of deliveries and
+# cases of a trigger that tells newer from older
+SA_KEY = "HoldfastKey"
 SEARCH_ATTRIBUTES = (
     SA_SOURCE,
     SA_EVENT_ID,
@@ -81,8 +107,13 @@ SEARCH_ATTRIBUTES = (
     SA_KEY,
 )
 
+STATE_WAITING = "waiting"  # joins: a window is open; at its end fired, ruled-out, otherwise, dropped, dead-lettered
+STATE_JOINED = "joined"  # an event that a join holds, or held: the join says what came of it
 STATE_RETRYING = "retrying"
 STATE_DEAD_LETTERED = "dead-lettered"
+STATE_WAITING = "waiting"  # held back by a limit, a pause, a time or the order of its key; no attempt is under way
+STATE_BLOCKED = "blocked"  # of a queue: its head is a dead letter that nobody has closed
+STATE_SUPERSEDED = "superseded"  # a later event of its key took its place: never sent
 STATE_DELIVERED = "delivered"  # set only where it was retrying before: the first success costs no command
 
 # schedules of Holdfast's own housekeeping: not those of holdfast.yaml

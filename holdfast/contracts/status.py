@@ -21,13 +21,15 @@ class DeliveryStatus(BaseModel):
     id: str  # workflow id
     run_id: str
     trigger: str
-    state: str  # under way, retrying, delivered, dead-lettered, or Temporal's word for an end from outside
+    # under way, waiting, retrying, delivered, superseded, dead-lettered, or Temporal's word for an end from outside
+    state: str
     error: str = ""  # the code, where it failed
     started_at: AwareDatetime
     closed_at: AwareDatetime | None = None
     attempts: int | None = None  # made so far, where that is known
     failures: tuple[Attempt, ...] = ()  # the failed ones, where they are known
     next_attempt_at: AwareDatetime | None = None
+    waiting_for: str = ""  # what holds it back, where its state is waiting
     result: Any = None  # what the action gave back
     redrive_of: str | None = None  # id of the dead letter that it tries again
     link: str | None = None  # into the Temporal UI, where its address is known

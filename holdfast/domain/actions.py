@@ -8,8 +8,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from holdfast.domain.http_options import HttpOptions
+from holdfast.domain.notifiers import EmailNotifier
+from holdfast.domain.pressure import Pressure
 from holdfast.domain.quantities import Duration
 from holdfast.domain.retry import RetryPolicy
+from holdfast.domain.runs import ActionConfig
 from holdfast.domain.triggers import DeadLetterConfig
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
@@ -30,6 +34,16 @@ class HttpAction(BaseModel):
     mapped_headers: dict[str, str] = Field(default_factory=dict)
     body: str | None = None  # JSON text
     timeout: Duration = timedelta(seconds=10)
+    options: HttpOptions | None = None  # None where nothing of it was given
+    guarded: bool = False  # an event chose the host
+
+    @property
+    def needs_whole_body(self) -> bool:
+        """Whether it cannot send the event's bytes while they are read: they are signed, or may be sent twice."""
+        options = self.options
+        return options is not None and (
+            options.sign is not None or (options.auth is not None and options.auth.oauth2 is not None)
+        )
 
     @property
     def target(self) -> str:
@@ -69,6 +83,7 @@ class WorkflowAction(BaseModel):
     start_within: Duration = timedelta(hours=1)
     id: str | None = None
     search_attributes: tuple[SearchAttribute, ...] = ()
+    detached: bool = False
 
     @property
     def target(self) -> str:
@@ -106,7 +121,134 @@ class LogAction(BaseModel):
         return "log"
 
 
-Action = Annotated[HttpAction | WorkflowAction | NatsAction | LogAction, Field(discriminator="kind")]
+class MessageAction(BaseModel):
+    """One signal or update to a workflow of the user's own; `workflow` is started before where it does not run."""
+
+    model_config = _FROZEN
+
+    kind: Literal["message"] = "message"
+    how: Literal["signal", "update"]
+    workflow_id: str
+    name: str
+    args: tuple[Any, ...] = ()
+    workflow: str | None = None
+    task_queue: str | None = None
+    start_args: tuple[Any, ...] = ()
+    timeout: Duration | None = None  # of the run
+    within: Duration = timedelta(seconds=10)
+    when_missing: Literal["retry", "dead_letter"] = "retry"
+
+    @property
+    def target(self) -> str:
+        """Name it for people: `signal paid to order-7`."""
+        return f"{self.how} {self.name} to {self.workflow_id}"
+
+
+class ActivityAction(BaseModel):
+    """One run of an action that the user registered."""
+
+    model_config = _FROZEN
+
+    kind: Literal["activity"] = "activity"
+    name: str
+    args: dict[str, Any] = Field(default_factory=dict)
+    timeout: Duration = timedelta(seconds=10)
+
+    @property
+    def target(self) -> str:
+        """Name it for people: `activity charge`."""
+        return f"activity {self.name}"
+
+
+class SlackAction(BaseModel):
+    """One message in Slack."""
+
+    model_config = _FROZEN
+
+    kind: Literal["slack"] = "slack"
+    url: str | None = None  # a reference
+    token: str | None = None  # a reference
+    channel: str | None = None
+    text: str
+    api: str = "https://slack.com/api"
+
+    @property
+    def target(self) -> str:
+        """Name it for people: `slack #ops`."""
+        return f"slack {self.channel or 'webhook'}"
+
+
+class EmailAction(BaseModel):
+    """One mail."""
+
+    model_config = _FROZEN
+
+    kind: Literal["email"] = "email"
+    settings: EmailNotifier
+    subject: str
+    text: str
+
+    @property
+    def target(self) -> str:
+        """Name it for people: `mail to ops@example.com`."""
+        return f"mail to {', '.join(self.settings.to)}"
+
+
+class StepPlan(BaseModel):
+    """One step as it was configured when the delivery began: its mappings read the results of earlier steps."""
+
+    model_config = _FROZEN
+
+    name: str
+    run: ActionConfig
+    compensate: ActionConfig | None = None
+
+
+class StepsAction(BaseModel):
+    """Several actions in order; each is resolved when its turn comes, by an activity."""
+
+    model_config = _FROZEN
+
+    kind: Literal["steps"] = "steps"
+    steps: tuple[StepPlan, ...]
+
+    @property
+    def target(self) -> str:
+        """Name it for people: `steps reserve, charge`."""
+        return f"steps {', '.join(step.name for step in self.steps)}"
+
+
+class FailedStep(BaseModel):
+    """Which step failed, for its compensations: `failed` in their mappings."""
+
+    model_config = _FROZEN
+
+    step: str
+    code: str
+    message: str
+
+
+class StepAction(BaseModel):
+    """One step of several when its turn has come, with what its mappings may read; made by the workflow."""
+
+    model_config = _FROZEN
+
+    kind: Literal["step"] = "step"
+    name: str
+    run: ActionConfig
+    results: dict[str, Any] = Field(default_factory=dict)
+    failed: FailedStep | None = None  # it compensates
+
+    @property
+    def target(self) -> str:
+        """Name it for people: `step charge: http`."""
+        return f"{'step' if self.failed is None else 'compensation of'} {self.name}: {self.run.kind}"
+
+
+SingleAction = (
+    HttpAction | WorkflowAction | NatsAction | LogAction | MessageAction | ActivityAction | SlackAction | EmailAction
+)
+Action = Annotated[SingleAction | StepsAction | StepAction, Field(discriminator="kind")]
 
 
 class DeliverySpec(BaseModel):
@@ -119,4 +261,5 @@ class DeliverySpec(BaseModel):
     action: Action
     retry: RetryPolicy = RetryPolicy()
     dead_letter: DeadLetterConfig = DeadLetterConfig()
+    pressure: Pressure | None = None  # None: nothing holds it back
     key: str | None = None  # of what the event is, where newer ones supersede it; search attribute HoldfastKey

@@ -6,15 +6,16 @@ worked out here. Flow: `holdfast triggers test` → **explain**.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from holdfast.domain import macros, patterns
 from holdfast.domain.actions import Action
 from holdfast.domain.events import Envelope
 from holdfast.domain.expressions import EVENT, MAX_GENERATED, Absent, Bound, Failed, Found
-from holdfast.domain.matching import CompiledTrigger, Matched, Passed, Undecidable, see
-from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput
+from holdfast.domain.join_matching import BadKeyError, CompiledPart, key_text
+from holdfast.domain.matching import CompiledJoin, CompiledTrigger, Joined, Matched, Passed, Undecidable, see
+from holdfast.errors import Defect, ErrorCode, PermanentFailure, RejectedInput
 
 _FIELD = re.compile(
     r"(?<![\w.\"'])event(?:\s*(?:\.\s*\??[A-Za-z_]\w*\b(?!\s*\()|\[\s*(?:\"[^\"]*\"|'[^']*'|\d+)\s*\]))+"
@@ -48,6 +49,14 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinedAs:
+    """One name of a join that takes the event, and the key it is joined by."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """One trigger and one event: `outcome` is matched, passed or error; `decided_by` what made it so."""
 
@@ -58,10 +67,13 @@ class Explanation:
     action: Action | None = None
     code: ErrorCode | None = None
     message: str = ""
+    joined: tuple[JoinedAs, ...] = ()  # of a join: the names that take it
 
 
-def explain(trigger: CompiledTrigger, envelope: Envelope) -> Explanation:
+def explain(trigger: CompiledTrigger | CompiledJoin, envelope: Envelope) -> Explanation:
     """Decide as the dispatcher does, and say why."""
+    if isinstance(trigger, CompiledJoin):
+        return _explain_join(trigger, envelope)
     listens = trigger.listens(envelope.source)
     seen = {"event.source": envelope.source}
     on = Step("on", ", ".join(trigger.config.on), "true" if listens else "false", seen)
@@ -71,7 +83,8 @@ def explain(trigger: CompiledTrigger, envelope: Envelope) -> Explanation:
     bound = seen_event.bound
     steps = (on, *_steps(trigger, envelope, bound))
     failing = [step for step in steps if step.outcome != "true"]
-    match trigger.verdict(seen_event):
+    verdict = trigger.verdict(seen_event)
+    match verdict:
         case Matched(spec):
             return Explanation(trigger.name, "matched", steps, None, spec.action)
         case Passed(_, reason):
@@ -80,9 +93,54 @@ def explain(trigger: CompiledTrigger, envelope: Envelope) -> Explanation:
         case Undecidable(code=code, reason=reason):
             wrong = next((step for step in failing if step.outcome == "error"), None)
             return Explanation(trigger.name, "error", steps, wrong, code=code, message=reason)
+        case Joined():
+            raise Defect(ErrorCode.DEFECT, f"trigger {trigger.name} is no join")
 
 
-def _steps(trigger: CompiledTrigger, envelope: Envelope, bound: Bound) -> Iterator[Step]:
+def _explain_join(trigger: CompiledJoin, envelope: Envelope) -> Explanation:
+    """Say under which names the event comes, with which key, and why not under the others."""
+    body = _ELSEWHERE if envelope.body_ref is not None else None
+    seen_event = see(envelope, body, trigger.needs)
+    steps: list[Step] = []
+    for part in trigger.parts:
+        listens = part.filter.listens(envelope.source)
+        seen = {"event.source": envelope.source}
+        steps.append(Step(f"{part.name}.on", ", ".join(part.config.on), "true" if listens else "false", seen))
+        if listens:
+            clauses = (*_steps(part, envelope, seen_event.bound), _key_step(part, seen_event.bound))
+            steps += [replace(step, clause=f"{part.name}.{step.clause}") for step in clauses]
+    failing = [step for step in steps if step.outcome != "true"]
+    verdicts = trigger.verdicts(seen_event) if trigger.listens(envelope.source) else ()
+    joined = tuple(JoinedAs(verdict.name, verdict.key) for verdict in verdicts if isinstance(verdict, Joined))
+    wrong = next((verdict for verdict in verdicts if isinstance(verdict, Undecidable)), None)
+    if wrong is not None:
+        first = next((step for step in failing if step.outcome == "error"), None)
+        return Explanation(
+            trigger.name, "error", tuple(steps), first, code=wrong.code, message=wrong.reason, joined=joined
+        )
+    if joined:
+        return Explanation(trigger.name, "matched", tuple(steps), None, joined=joined)
+    reason = next((verdict.reason for verdict in verdicts if isinstance(verdict, Passed)), "listens to other sources")
+    first = next((step for step in failing if step.outcome != "error" and not step.clause.endswith(".on")), None)
+    return Explanation(trigger.name, "passed", tuple(steps), first or next(iter(failing), None), message=reason)
+
+
+def _key_step(part: CompiledPart, bound: Bound) -> Step:
+    """Show the key as one more condition: that there is one."""
+    condition, seen = part.config.key, _values(_fields(part.config.key), bound)
+    match part.key.evaluate(bound):
+        case Absent(reason):
+            return Step("key", condition, "absent", seen, reason)
+        case Failed(reason):
+            return Step("key", condition, "error", seen, reason)
+        case Found(value):
+            try:
+                return Step("key", condition, "true", seen, f"the key is {key_text(value)!r}")
+            except BadKeyError as error:
+                return Step("key", condition, "error", seen, str(error))
+
+
+def _steps(trigger: CompiledTrigger | CompiledPart, envelope: Envelope, bound: Bound) -> Iterator[Step]:
     config = trigger.config
     if config.during:
         hit = any(window.contains(getattr(envelope, window.of)) for window in config.during)

@@ -152,11 +152,23 @@ def _declared(library: tuple[Function, ...]) -> list[Any]:
 EVENT = Language("event")
 """What triggers and sources are written in."""
 
+JOINED = Language("event", "events", "key")
+"""What the action of a join is written in: `events.paid.data…`, and `event` for all of it."""
+
 TICK = Language("tick")
 """What the payload and the `when` of a schedule are written in."""
 
 TICKS = Language("ticks")
 """What the `stop_when` of a schedule is written in."""
+
+STEP = Language("event", "steps")
+"""What a step is written in: `steps.NAME.result` of the steps before it."""
+
+COMPENSATION = Language("event", "steps", "failed")
+"""What a step's compensation is written in: `failed` has step, code, message."""
+
+RESPONSE = Language("response")
+"""What `success` and `result` of an HTTP action are written in."""
 
 
 def to_cel(value: Any) -> Any:

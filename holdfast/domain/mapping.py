@@ -4,53 +4,67 @@ Flow: match → **map** → start. Plain CEL stands where a value is wanted (arg
 """
 
 import json
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from holdfast.domain import templates
-from holdfast.domain.actions import Action, HttpAction, LogAction, NatsAction, SearchAttribute, WorkflowAction
-from holdfast.domain.expressions import EVENT, Bound, Expression
+from holdfast.domain.actions import (
+    Action,
+    ActivityAction,
+    EmailAction,
+    HttpAction,
+    LogAction,
+    MessageAction,
+    NatsAction,
+    SearchAttribute,
+    SlackAction,
+    StepPlan,
+    StepsAction,
+    WorkflowAction,
+)
+from holdfast.domain.expressions import EVENT, Bound, Expression, Language
 from holdfast.domain.json_scan import Path
+from holdfast.domain.mapped import MESSAGES, Mapped, Place, compile_one, mappings, of_action
+from holdfast.domain.messages import SignalWithStartRun
 from holdfast.domain.needs import needs
-from holdfast.domain.secretrefs import is_reference
+from holdfast.domain.notifiers import EmailNotifier
+from holdfast.domain.people_runs import EmailRun, SlackRun
+from holdfast.domain.runs import ActionConfig, RunConfig, StepConfig
 from holdfast.domain.templates import MappingError, Template
-from holdfast.domain.triggers import RunConfig
-from holdfast.errors import ErrorCode, RejectedInput
+from holdfast.errors import bounded
 
-Place = tuple[int | str, ...]
 _EVENT = "event"
+MAX_MESSAGE = 30_000  # characters; Slack takes 40,000
 _SHAPES: dict[str, tuple[type, ...]] = {"keyword": (str,), "text": (str,), "bool": (bool,), "int": (int,)}
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Mapped:
-    """One thing to compute: where it stands in `run`, its kind, its text."""
-
-    place: Place
-    kind: str  # cel, text, url, header, subject, id
-    source: str
 
 
 class CompiledRun:
     """One action's mappings, compiled."""
 
-    def __init__(self, run: RunConfig) -> None:
+    def __init__(self, run: ActionConfig, language: Language = EVENT) -> None:
         """Compile. Raises RejectedInput `config.invalid`."""
         self._run = run
-        self._compiled = {one.place: compile_one(one) for one in mappings(run)}
+        self._compiled = {one.place: compile_one(one) for one in of_action(run, language) if one.language is language}
+        if isinstance(run, RunConfig):
+            for one in mappings(run, language):
+                compile_one(one)
 
     @property
     def needs(self) -> frozenset[Path]:
         """What the mappings read of `event.data`; of a large body, `event` by itself takes the reference."""
-        expressions: list[str] = []
+        return needs(source for source in self.expressions if source.strip() != _EVENT)
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """The text of every expression."""
+        found: list[str] = []
         for one in self._compiled.values():
             parts = one.parts if isinstance(one, Template) else (one,)
-            expressions += [part.source for part in parts if isinstance(part, Expression)]
-        return needs(source for source in expressions if source.strip() != _EVENT)
+            found += [part.source for part in parts if isinstance(part, Expression)]
+        return tuple(found)
 
     def action(self, bound: Bound, plain: Any = None) -> Action:
         """Resolve the action for one bound event. Raises MappingError.
@@ -66,6 +80,17 @@ class CompiledRun:
         if run.log is not None:
             message = self._value(("log", "message"), bound, plain)
             return LogAction(message=message if isinstance(message, str) else _json(message), level=run.log.level)
+        if run.slack is not None:
+            return self._slack(run.slack, bound)
+        if run.email is not None:
+            return self._email(run.email, bound)
+        if run.activity is not None:
+            return self._activity(bound, plain)
+        for kind in MESSAGES:
+            if getattr(run, kind) is not None:
+                return self._message(kind, bound, plain)
+        if isinstance(run, RunConfig) and run.steps is not None:
+            return StepsAction(steps=tuple(_plan(step) for step in run.steps))
         return WorkflowAction(
             workflow=run.workflow or "",
             task_queue=run.task_queue or "",
@@ -74,6 +99,7 @@ class CompiledRun:
             start_within=run.start_within,
             id=None if run.id is None else templates.workflow_id(self._template("id"), bound),
             search_attributes=tuple(self._attributes(bound)),
+            detached=run.detached,
         )
 
     def _http(self, bound: Bound, plain: Any) -> HttpAction:
@@ -91,6 +117,63 @@ class CompiledRun:
             mapped_headers=mapped,
             body=self._body("http", bound, plain),
             timeout=http.timeout,
+            options=http.options,
+            guarded=self._template("http", "url").whole is not None,
+        )
+
+    def _slack(self, slack: SlackRun, bound: Bound) -> SlackAction:
+        channel = self._template("slack", "channel").render(bound) if slack.channel is not None else None
+        text = self._template("slack", "text").render(bound, _mrkdwn)
+        return SlackAction(url=slack.url, token=slack.token, channel=channel, text=text[:MAX_MESSAGE], api=slack.api)
+
+    def _email(self, email: EmailRun, bound: Bound) -> EmailAction:
+        to = [self._template("email", "to", number).render(bound) for number in range(len(email.to))]
+        try:
+            settings = EmailNotifier.model_validate({**email.server, "to": to})
+        except ValidationError:
+            raise MappingError("email.to: a value is no address") from None
+        subject = " ".join(self._template("email", "subject").render(bound).split())
+        if not subject.isprintable():
+            raise MappingError("email.subject: has control characters")
+        return EmailAction(
+            settings=settings, subject=bounded(subject, 500), text=self._template("email", "text").render(bound)
+        )
+
+    def _message(self, kind: str, bound: Bound, plain: Any) -> MessageAction:
+        run: Any = getattr(self._run, kind)
+        starts = isinstance(run, SignalWithStartRun)
+        given: dict[str, Any] = {"within": run.within} if hasattr(run, "within") else {}
+        if starts:
+            given |= {"workflow": run.workflow, "task_queue": run.task_queue, "timeout": run.timeout}
+            given["start_args"] = tuple(
+                self._value((kind, "start_args", n), bound, plain) for n in range(len(run.start_args))
+            )
+        else:
+            given["when_missing"] = run.when_missing
+        count = 1 if run.args is None else len(run.args)
+        return MessageAction(
+            how="update" if kind.startswith("update") else "signal",
+            workflow_id=templates.workflow_id(self._template(kind, "workflow_id"), bound),
+            name=run.name,
+            args=tuple(self._value((kind, "args", n), bound, plain) for n in range(count)),
+            **given,
+        )
+
+    def _activity(self, bound: Bound, plain: Any) -> ActivityAction:
+        activity = self._run.activity
+        assert activity is not None  # noqa: S101 - the caller looked
+
+        def filled(value: Any, place: Place) -> Any:
+            if isinstance(value, str):
+                return self._value(place, bound, plain)
+            if isinstance(value, dict):
+                return {str(key): filled(item, (*place, str(key))) for key, item in value.items()}
+            if isinstance(value, list | tuple):
+                return [filled(item, (*place, number)) for number, item in enumerate(value)]
+            return value
+
+        return ActivityAction(
+            name=activity.name, args=filled(activity.args, ("activity", "args")), timeout=activity.timeout
         )
 
     def _attributes(self, bound: Bound) -> Iterator[SearchAttribute]:
@@ -116,51 +199,14 @@ class CompiledRun:
         return template
 
 
-def mappings(run: RunConfig) -> Iterator[Mapped]:  # noqa: C901 - one step per field
-    """Every mapping of an action, in order."""
-    if run.http is not None:
-        yield Mapped(("http", "url"), "url", run.http.url)
-        for name, value in run.http.headers.items():
-            if not is_reference(value):
-                yield Mapped(("http", "headers", name), "header", value)
-        if run.http.body is not None:
-            yield Mapped(("http", "body"), "cel", run.http.body)
-    if run.nats is not None:
-        yield Mapped(("nats", "subject"), "subject", run.nats.subject)
-        if run.nats.body is not None:
-            yield Mapped(("nats", "body"), "cel", run.nats.body)
-    if run.log is not None:
-        yield Mapped(("log", "message"), "cel", run.log.message)
-    if run.workflow is not None:
-        for number, source in enumerate(run.args or (_EVENT,)):
-            yield Mapped(("args", number), "cel", source)
-        if run.id is not None:
-            yield Mapped(("id",), "id", run.id)
-        for name, attribute in run.search_attributes.items():
-            yield Mapped(("search_attributes", name), "value", attribute.value)
+def _mrkdwn(value: str) -> str:
+    """Escape what Slack reads as markup, so that no event can mention a channel or make a link."""
+    return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def compile_one(mapped: Mapped) -> Expression | Template:
-    """Compile one mapping and check what can be known of its type. Raises RejectedInput `config.invalid`."""
-    match mapped.kind:
-        case "cel":
-            return EVENT.compile(mapped.source)
-        case "url":
-            return templates.parse_url(mapped.source)
-        case "subject":
-            return templates.parse_subject(mapped.source)
-        case "value":
-            return templates.parse(mapped.source)
-        case "header" if not _HEADER.fullmatch(str(mapped.place[-1])):
-            raise RejectedInput(ErrorCode.CONFIG_INVALID, "is no name of a header")
-    template = templates.parse_text(mapped.source)
-    if mapped.kind == "header" and re.search(r"[\x00-\x1f\x7f]", template.literal()):
-        raise RejectedInput(ErrorCode.CONFIG_INVALID, "a header has no line breaks or control characters")
-    if mapped.kind == "id" and ("/" in template.literal() or template.is_literal):
-        raise RejectedInput(
-            ErrorCode.CONFIG_INVALID, "needs a ${…}, or all runs would have one id, and no / outside of it"
-        )
-    return template
+def _plan(step: StepConfig) -> StepPlan:
+    own = {name: getattr(step, name) for name in ActionConfig.model_fields if name in step.model_fields_set}
+    return StepPlan(name=step.name, run=ActionConfig(**own), compensate=step.compensate)
 
 
 def _shaped(name: str, kind: str, value: Any) -> Any:

@@ -5,73 +5,22 @@ Flow: consume → **match** → start. Pure: one event is bound once and evaluat
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import Any
 
 from holdfast.domain.actions import DeliverySpec
-from holdfast.domain.deadletters import Stage
-from holdfast.domain.events import Data, Envelope
-from holdfast.domain.expressions import EVENT, MAX_GENERATED, Absent, Bound, Failed, Found
+from holdfast.domain.events import Envelope
+from holdfast.domain.filters import CompiledFilter, Unclear, Unwanted
+from holdfast.domain.join_matching import CompiledJoin
 from holdfast.domain.json_scan import Path
-from holdfast.domain.large_bodies import data_of
 from holdfast.domain.mapping import CompiledRun, MappingError
 from holdfast.domain.needs import needs
-from holdfast.domain.patterns import compile_pattern, data_paths
-from holdfast.domain.triggers import DeadLetterConfig, TriggerConfig
-from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput, bounded
+from holdfast.domain.pressure import Pressure
+from holdfast.domain.resolve_pressure import CompiledPressure
+from holdfast.domain.triggers import TriggerConfig
+from holdfast.domain.verdicts import Joined, Matched, Passed, Seen, Undecidable, Verdict, see
+from holdfast.errors import ErrorCode, PermanentFailure, bounded
 from holdfast.ids import sha256_hex
 
 MAX_SOURCES = 10_000  # names remembered with their triggers; a stray on the bus cannot grow this without end
-
-
-@dataclass(frozen=True, slots=True)
-class Matched:
-    """The trigger takes the event."""
-
-    spec: DeliverySpec
-
-
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """The trigger does not want the event."""
-
-    trigger: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Undecidable:
-    """The filter or a mapping could not be evaluated on this event: a dead letter of this trigger."""
-
-    trigger: str
-    trigger_hash: str
-    code: ErrorCode
-    reason: str
-    dead_letter: DeadLetterConfig
-    stage: Stage = Stage.FILTER
-
-
-Verdict = Matched | Passed | Undecidable
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One event as expressions see it. `plain`: what `event` by itself is, where its body lies elsewhere."""
-
-    envelope: Envelope
-    bound: Bound
-    plain: dict[str, Any] | None = None
-    trouble: PermanentFailure | None = None  # why the body cannot be read
-
-
-def see(envelope: Envelope, body: bytes | PermanentFailure | None, paths: frozenset[Path]) -> Seen:
-    """Bind an event, once for all triggers; of a body that lies elsewhere, what stands at `paths`."""
-    if envelope.body_ref is None:
-        return Seen(envelope, EVENT.bind(event=envelope.view()))
-    data = data_of(body, envelope.datacontenttype, paths) if isinstance(body, bytes) else Data()
-    trouble = body if isinstance(body, PermanentFailure) else None
-    return Seen(envelope, EVENT.bind(event=envelope.view(data)), envelope.view(), trouble)
 
 
 class CompiledTrigger:
@@ -82,43 +31,31 @@ class CompiledTrigger:
         self.name = name
         self.config = config
         self.hash = trigger_hash(config)
-        self._match = (
-            EVENT.compile(compile_pattern(config.match), limit=MAX_GENERATED) if config.match is not None else None
-        )
-        self._when = EVENT.compile(config.when) if config.when is not None else None
-        if self._when is not None and self._when.returns not in {"BOOL", "DYN"}:
-            raise RejectedInput(
-                ErrorCode.CONFIG_INVALID, f"`when` is {self._when.returns.lower()}, it must be true or false"
-            )
+        self._filter = CompiledFilter(config)
         self._run = CompiledRun(config.run)
-        of_when = needs((config.when,)) if config.when is not None else frozenset()
-        self.needs = of_when | self._run.needs | data_paths(config.match or {})
+        self._pressure = CompiledPressure(config) if CompiledPressure.needed(config) else None
+        texts = [text for text in (config.key, config.not_before) if text is not None]
+        self.needs = self._filter.needs | self._run.needs | needs(texts)
 
     def listens(self, source: str) -> bool:
         """Whether events of a source are for this trigger."""
-        return any(fnmatchcase(source, pattern) for pattern in self.config.on)
+        return self._filter.listens(source)
+
+    def verdicts(self, seen: Seen) -> tuple[Verdict, ...]:
+        """Decide for one event."""
+        return (self.verdict(seen),)
 
     def verdict(self, seen: Seen) -> Verdict:
         """Decide for one event: `during`, then `match`, then `when`; all must hold."""
-        envelope = seen.envelope
-        if self.config.during and not any(w.contains(getattr(envelope, w.of)) for w in self.config.during):
+        if not self._filter.in_time(seen.envelope):
             return Passed(self.name, "during: outside of every window")
         if self.needs and seen.trouble is not None:
             return self._undecidable(seen.trouble.code, seen.trouble.message)
-        for clause, expression in (("match", self._match), ("when", self._when)):
-            if expression is None:
-                continue
-            match expression.evaluate(seen.bound):
-                case Absent(reason):
-                    return Passed(self.name, f"{clause}: {reason}")
-                case Failed(reason):
-                    return self._undecidable(ErrorCode.FILTER_FAILED, f"{clause}: {reason}")
-                case Found(value) if value is False:
-                    return Passed(self.name, f"{clause}: is false")
-                case Found(value) if value is not True:
-                    return self._undecidable(
-                        ErrorCode.FILTER_FAILED, f"{clause}: gave {type(value).__name__}, not true or false"
-                    )
+        match self._filter.ask(seen.bound):
+            case Unwanted(reason):
+                return Passed(self.name, reason)
+            case Unclear(reason):
+                return self._undecidable(ErrorCode.FILTER_FAILED, reason)
         return self.map(seen)
 
     def map(self, seen: Seen) -> Matched | Undecidable:
@@ -127,6 +64,7 @@ class CompiledTrigger:
             return self._undecidable(seen.trouble.code, seen.trouble.message)
         try:
             action = self._run.action(seen.bound, seen.plain)
+            pressure = self._pressure.resolve(seen.bound, seen.envelope) if self._pressure is not None else None
         except MappingError as error:
             return self._undecidable(ErrorCode.MAPPING_FAILED, bounded(str(error), 500))
         return Matched(
@@ -136,9 +74,17 @@ class CompiledTrigger:
                 action=action,
                 retry=self.config.retry,
                 dead_letter=self.config.dead_letter,
-                key=seen.envelope.subject if self.config.dead_letter.resolve_on_newer else None,
+                pressure=pressure,
+                key=self._key(seen.envelope, pressure),
             )
         )
+
+    def _key(self, envelope: Envelope, pressure: Pressure | None) -> str | None:
+        """Of what the event is, where a newer one supersedes it."""
+        if not self.config.dead_letter.resolve_on_newer:
+            return None
+        ordered = pressure.key if pressure is not None and self.config.key is not None else None
+        return ordered or envelope.subject
 
     def _undecidable(self, code: ErrorCode, reason: str) -> Undecidable:
         return Undecidable(self.name, self.hash, code, reason, self.config.dead_letter)
@@ -149,14 +95,19 @@ class CompiledTriggers:
 
     def __init__(self, triggers: Mapping[str, TriggerConfig]) -> None:
         """Compile all. Raises RejectedInput `config.invalid`; `holdfast check` names the place."""
-        self._all = {name: CompiledTrigger(name, config) for name, config in triggers.items()}
-        self._by_source: dict[str, tuple[CompiledTrigger, ...]] = {}
+        self._all = {
+            name: CompiledTrigger(name, config)
+            if config.join is None
+            else CompiledJoin(name, config, trigger_hash(config))
+            for name, config in triggers.items()
+        }
+        self._by_source: dict[str, tuple[CompiledTrigger | CompiledJoin, ...]] = {}
 
-    def get(self, name: str) -> CompiledTrigger | None:
+    def get(self, name: str) -> CompiledTrigger | CompiledJoin | None:
         """Return the trigger of that name, if the configuration still has it."""
         return self._all.get(name)
 
-    def listening(self, source: str) -> tuple[CompiledTrigger, ...]:
+    def listening(self, source: str) -> tuple[CompiledTrigger | CompiledJoin, ...]:
         """Return the triggers for events of a source, in the order of the configuration."""
         known = self._by_source.get(source)
         if known is None:
@@ -168,13 +119,15 @@ class CompiledTriggers:
     def decide(self, envelope: Envelope, body: bytes | PermanentFailure | None = None) -> tuple[Verdict, ...]:
         """Decide for every trigger that listens to the event's source, in the order of the configuration.
 
+        A join gives a verdict per name that takes the event.
+
         `body` is that of an event that only refers to it, where `needs` says that it is read; or why it is not there.
         """
         listening = self.listening(envelope.source)
         if not listening:
             return ()
         seen = see(envelope, body, frozenset().union(*(trigger.needs for trigger in listening)))
-        return tuple(trigger.verdict(seen) for trigger in listening)
+        return tuple(verdict for trigger in listening for verdict in trigger.verdicts(seen))
 
     def needs(self, source: str) -> frozenset[Path]:
         """Return what the triggers of a source read of `event.data`; nothing: a body that lies elsewhere may stay."""
@@ -185,3 +138,18 @@ def trigger_hash(config: TriggerConfig) -> str:
     """Sixteen hex digits that change when the trigger's configuration does."""
     canonical = json.dumps(config.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
     return sha256_hex(canonical.encode())[:16]
+
+
+__all__ = [
+    "CompiledJoin",
+    "CompiledTrigger",
+    "CompiledTriggers",
+    "Joined",
+    "Matched",
+    "Passed",
+    "Seen",
+    "Undecidable",
+    "Verdict",
+    "see",
+    "trigger_hash",
+]

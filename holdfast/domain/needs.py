@@ -11,13 +11,18 @@ from holdfast.domain.json_scan import Path
 WHOLE: Path = ()
 
 _TEXT = re.compile(r"\"[^\"]*\"|'[^']*'")
-_USE = re.compile(r"(?<![\w.])event\b((?:\s*\.\s*[A-Za-z_]\w*)*)\s*([\[(]?)")
+_STEPS = r"\b((?:\s*\.\s*[A-Za-z_]\w*)*)\s*([\[(]?)"
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
 
 def needs(expressions: Iterable[str]) -> frozenset[Path]:
     """Return the paths below `event.data` that the expressions read; `()` is all of it; nothing: it is not read."""
-    return frozenset(path for expression in expressions for path in _paths(expression))
+    return frozenset(path for expression in expressions for path in _paths(expression, "event"))
+
+
+def needs_of(name: str, expressions: Iterable[str]) -> frozenset[Path]:
+    """Return the same for `events.NAME.data` of a join."""
+    return frozenset(path for one in expressions for path in _paths(one, rf"events\s*\.\s*{re.escape(name)}"))
 
 
 def field_path(steps: Iterable[str]) -> Path:
@@ -30,10 +35,10 @@ def field_path(steps: Iterable[str]) -> Path:
     return tuple(path)
 
 
-def _paths(expression: str) -> Iterable[Path]:
+def _paths(expression: str, root: str) -> Iterable[Path]:
     # an escape may hide the end of a text, so such an expression is read with its texts
     code = expression if "\\" in expression else _TEXT.sub('""', expression)
-    for use in _USE.finditer(code):
+    for use in re.finditer(rf"(?<![\w.]){root}{_STEPS}", code):
         names = _NAME.findall(use.group(1))
         if use.group(2) == "(" and names:
             names.pop()  # a method of what stands before it

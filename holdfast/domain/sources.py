@@ -92,6 +92,20 @@ class SourceConfig(BaseModel):
         " come again (503).",
     )
     respond: RespondConfig = Field(default=RespondConfig(), description="The answer to an accepted event.")
+    priority: int = Field(
+        default=3,
+        ge=1,
+        le=5,
+        description="Order in which deliveries are taken up when there are more than the workers manage: 1 first, 5"
+        " last. The danger: what has 5 waits as long as anything else comes.",
+    )
+    weight: float = Field(
+        default=1.0,
+        ge=0.001,
+        le=1_000,
+        description="Share among sources of the same priority when there is more than the workers manage: 2 gets twice"
+        " as much as 1. A source that sends much delays itself, not the others.",
+    )
     limits: SourceLimits = Field(default=SourceLimits(), description="How much of this source is taken in.")
     wait: Duration | None = Field(
         default=None,

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from holdfast.domain import macros
-from holdfast.domain.expressions import EVENT, Absent, Bound, Expression, Failed, Found
+from holdfast.domain.expressions import EVENT, Absent, Bound, Expression, Failed, Found, Language
 from holdfast.errors import ErrorCode, RejectedInput, bounded
 
 _HOST = re.compile(r"https?://[^\s/?#@\\]+[/?#]")
@@ -62,7 +62,7 @@ def has_template(text: str) -> bool:
     return "${" in text
 
 
-def parse(text: str) -> Template:
+def parse(text: str, language: Language = EVENT) -> Template:
     """Compile. Raises RejectedInput `config.invalid`."""
     parts: list[str | Expression] = []
     literal, position = "", 0
@@ -73,7 +73,7 @@ def parse(text: str) -> Template:
             _, end = macros.split_top(text, position + 2, "\x00")
             if end >= len(text) or text[end] != "}":
                 raise RejectedInput(ErrorCode.CONFIG_INVALID, "a ${ is not closed; write $${ for a plain ${")
-            expression = EVENT.compile(text[position + 2 : end].strip())
+            expression = language.compile(text[position + 2 : end].strip())
             parts += [literal, expression] if literal else [expression]
             literal, position = "", end + 1
         else:
@@ -81,9 +81,9 @@ def parse(text: str) -> Template:
     return Template(text, tuple([*parts, literal] if literal or not parts else parts))
 
 
-def parse_text(text: str) -> Template:
+def parse_text(text: str, language: Language = EVENT) -> Template:
     """Compile a template whose values must be texts, numbers, truth values or times. Raises RejectedInput."""
-    template = parse(text)
+    template = parse(text, language)
     for part in template.parts:
         if isinstance(part, Expression) and part.returns.startswith(_NO_TEXT):
             raise RejectedInput(
@@ -92,9 +92,9 @@ def parse_text(text: str) -> Template:
     return template
 
 
-def parse_url(text: str) -> Template:
+def parse_url(text: str, language: Language = EVENT) -> Template:
     """Compile a URL: its scheme and host are written out, unless all of it is one `${…}`. Raises RejectedInput."""
-    template = parse_text(text)
+    template = parse_text(text, language)
     first = template.parts[0]
     if template.whole is None and not (
         isinstance(first, str) and (_HOST.match(first) if not template.is_literal else _WHOLE_URL.fullmatch(first))
@@ -157,9 +157,9 @@ def subject(template: Template, bound: Bound) -> str:
     return template.render(bound, token)
 
 
-def parse_subject(text: str) -> Template:
+def parse_subject(text: str, language: Language = EVENT) -> Template:
     """Compile a NATS subject; its first word is written out. Raises RejectedInput."""
-    template = parse_text(text)
+    template = parse_text(text, language)
     sample = "".join(part if isinstance(part, str) else "x" for part in template.parts)
     first = template.parts[0]
     if not _TOKENS.fullmatch(sample) or not isinstance(first, str) or (not template.is_literal and "." not in first):

@@ -5,154 +5,18 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from holdfast.domain.join_config import JoinPart, ResetAt, check_condition, check_names
 from holdfast.domain.patterns import compile_pattern
+from holdfast.domain.pressure import PressureConfig
 from holdfast.domain.quantities import Duration
 from holdfast.domain.retry import RetryPolicy
+from holdfast.domain.runs import RunConfig
 from holdfast.domain.windows import WindowConfig
 from holdfast.errors import RejectedInput
 
-_ONLY_WORKFLOW = frozenset({"task_queue", "args", "timeout", "start_within", "id", "search_attributes"})
-
-
-class HttpRun(BaseModel):
-    """Call an HTTP endpoint: once per attempt, with `Idempotency-Key`, no redirects followed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    url: str = Field(
-        min_length=1,
-        description="Where to send; http or https. `${…}` puts a value of the event into path or query,"
-        " percent-encoded; scheme and host are written out, unless the whole URL is one `${…}`.",
-    )
-    method: Literal["POST", "PUT", "PATCH", "DELETE", "GET"] = Field(default="POST", description="HTTP method.")
-    headers: dict[str, str] = Field(
-        default_factory=dict,
-        description="Further headers. A value env:NAME or file:PATH is read when it is sent; `${…}` puts a value of the"
-        " event in, and one with a line break is a dead letter.",
-    )
-    body: str | None = Field(
-        default=None, description="CEL; the body is its value as JSON. Default: the event's own bytes, unchanged."
-    )
-    timeout: Duration = Field(
-        default=timedelta(seconds=10),
-        description="How long one attempt may take. Past it the outcome is unknown: retried.",
-    )
-
-    @field_validator("timeout")
-    @classmethod
-    def _bounded(cls, value: timedelta) -> timedelta:
-        if not timedelta(0) < value <= timedelta(minutes=10):
-            raise ValueError("must be longer than 0s and at most 10m")
-        return value
-
-
-class NatsRun(BaseModel):
-    """Publish to a JetStream subject, and wait until it is stored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    subject: str = Field(
-        min_length=1,
-        description="The subject; a stream must capture it. `${…}` puts a value of the event in, as one token; the"
-        " first word is written out.",
-    )
-    body: str | None = Field(
-        default=None, description="CEL; the message is its value as JSON. Default: the event's own bytes, unchanged."
-    )
-
-    @field_validator("subject")
-    @classmethod
-    def _not_ours(cls, value: str) -> str:
-        if value.partition(".")[0] in {"events", "dead-letters", "unmatched"}:
-            raise ValueError("events.*, dead-letters.* and unmatched.* belong to Holdfast; choose another first word")
-        return value
-
-
-class LogRun(BaseModel):
-    """Write one line to the worker's log: to try a trigger before it does anything."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    message: str = Field(default="event.type", description="CEL; its value is logged.")
-    level: Literal["info", "warning"] = Field(default="info", description="Log level.")
-
-
-class SearchAttributeConfig(BaseModel):
-    """One search attribute of a run of yours."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    value: str = Field(min_length=1, description="Text with `${…}`; nothing but one `${…}` keeps the value's type.")
-    type: Literal["keyword", "text", "int", "double", "bool", "datetime", "keyword_list"] = Field(
-        default="keyword", description="The attribute's type, as it is registered in the namespace."
-    )
-
-
-class RunConfig(BaseModel):
-    """What a trigger does with an event: exactly one of `workflow`, `http`, `nats`, `log`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    workflow: str | None = Field(
-        default=None, min_length=1, max_length=200, description="Type of a workflow of yours, in any language."
-    )
-    task_queue: str | None = Field(
-        default=None, min_length=1, max_length=200, description="workflow: the task queue your worker polls."
-    )
-    args: tuple[str, ...] | None = Field(
-        default=None,
-        max_length=20,
-        description="workflow: CEL, one per argument. Default: one argument, the whole event.",
-    )
-    timeout: Duration | None = Field(
-        default=None, description="workflow: how long the run may take in all. Default: as long as it likes."
-    )
-    start_within: Duration = Field(
-        default=timedelta(hours=1),
-        description="workflow: dead-letter when no worker has begun the run after this time.",
-    )
-    id: str | None = Field(
-        default=None,
-        min_length=1,
-        description="workflow: id of the run, with `${…}`, e.g. `order-${event.data.order_id}`. Default: made of the"
-        " delivery's own id. While a run of that id is open or has succeeded, another event's is a dead letter.",
-    )
-    search_attributes: dict[str, SearchAttributeConfig] = Field(
-        default_factory=dict,
-        max_length=20,
-        description="workflow: search attributes of the run, name to text with `${…}`, or to `{type: int, value: …}`."
-        " They must be registered in the namespace.",
-    )
-    http: HttpRun | None = Field(default=None, description="Call an HTTP endpoint.")
-    nats: NatsRun | None = Field(default=None, description="Publish to NATS JetStream.")
-    log: LogRun | None = Field(default=None, description="Write a line to the worker's log.")
-
-    @field_validator("search_attributes", mode="before")
-    @classmethod
-    def _short_form(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {name: {"value": one} if isinstance(one, str) else one for name, one in value.items()}
-
-    @field_validator("search_attributes")
-    @classmethod
-    def _not_ours(cls, value: dict[str, Any]) -> dict[str, Any]:
-        ours = sorted(name for name in value if name.startswith(("Holdfast", "Temporal")))
-        if ours:
-            raise ValueError(f"{', '.join(ours)}: names with Holdfast or Temporal in front are not yours to set")
-        return value
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> "RunConfig":
-        named = [name for name in ("workflow", "http", "nats", "log") if getattr(self, name) is not None]
-        if len(named) != 1:
-            raise ValueError(f"needs exactly one of workflow, http, nats, log; has {', '.join(named) or 'none'}")
-        stray = sorted(_ONLY_WORKFLOW & self.model_fields_set)
-        if self.workflow is None and stray:
-            raise ValueError(f"{', '.join(stray)}: only for `workflow`")
-        if self.workflow is not None and self.task_queue is None:
-            raise ValueError("`workflow` needs `task_queue`, the queue that your worker polls")
-        return self
+_ONLY_JOIN = frozenset(
+    {"condition", "within", "reset", "at_most", "reset_at", "late", "at_end", "otherwise"},
+)
 
 
 class AutoRedrive(BaseModel):
@@ -220,14 +84,13 @@ class DeadLetterConfig(BaseModel):
     )
 
 
-class TriggerConfig(BaseModel):
+class TriggerConfig(PressureConfig):
     """One rule: events of these sources that pass the filter are given to the action."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     on: tuple[str, ...] = Field(
-        min_length=1,
-        description="A source or a schedule, a pattern with `*` and `?` such as `team-*`, or a list of them.",
+        default=(),
+        description="A source or a schedule, a pattern with `*` and `?` such as `team-*`, or a list of them. Required,"
+        " except with `join`, whose names each have their own.",
     )
     match: dict[str, Any] | None = Field(
         default=None,
@@ -244,13 +107,61 @@ class TriggerConfig(BaseModel):
         default=None,
         description="CEL over `event`. An absent field makes it false; any other error is a dead letter.",
     )
+    join: dict[str, JoinPart] | None = Field(
+        default=None,
+        description="Several events that belong together, by name, each with its own source, filter and key. The other"
+        " fields from here to `otherwise` are only for a join. Mappings of `run` say `events.NAME.data…` and `key`.",
+    )
+    condition: str | None = Field(
+        default=None,
+        description="Names of the join with `&&`, `||`, `!` and parentheses: `paid && !shipped`. Default: all of them."
+        " Without `!` it fires as soon as it is true; with it, once nothing can change it, or at the window's end.",
+    )
+    within: Duration = Field(
+        default=timedelta(hours=1),
+        description="How long a window is open, from its first event. At most 366d.",
+    )
+    reset: Literal["first", "each"] = Field(
+        default="first",
+        description="What `within` is counted from: the first event of the window, or each one anew.",
+    )
+    at_most: Duration | None = Field(
+        default=None,
+        description="With `reset: each`: the longest a window may be open in all. Default: ten times `within`.",
+    )
+    reset_at: tuple[ResetAt, ...] = Field(
+        default=(),
+        description="Moments at which every open window ends, whatever is left of it: `{cron, timezone}` or a list.",
+    )
+    late: Literal["new_window", "record"] = Field(
+        default="new_window",
+        description="What becomes of an event after its window has fired: it opens another one at once; or, until the"
+        " window's time is over, it is only recorded, in the stream UNMATCHED.",
+    )
+    at_end: Literal["dead_letter", "drop", "run"] = Field(
+        default="dead_letter",
+        description="When the window ends without what the condition needs: a dead letter with what came; a record per"
+        " event in UNMATCHED; or run `otherwise`.",
+    )
+    otherwise: RunConfig | None = Field(default=None, description="With `at_end: run`: what to do then.")
     run: RunConfig = Field(description="What to do with the event.")
     retry: RetryPolicy = Field(default=RetryPolicy(), description="How often and how long to try.")
     dead_letter: DeadLetterConfig = Field(default=DeadLetterConfig(), description="What happens when trying has ended.")
 
-    @field_validator("on", "during", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
+    def _on_of_join(cls, value: Any) -> Any:
+        """A join listens to what its names listen to."""
+        parts = value.get("join") if isinstance(value, dict) else None
+        if not isinstance(parts, dict) or "on" in value:
+            return value
+        named = (part.on if isinstance(part, JoinPart) else dict(part).get("on", ()) for part in parts.values() if part)
+        sources = (one for on in named for one in ((on,) if isinstance(on, str) else on or ()))
+        return {**value, "on": tuple(dict.fromkeys(map(str, sources)))}
+
+    @field_validator("on", "during", "reset_at", mode="before")
+    @classmethod
+    def _one_or_list(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str | dict) else value
 
     @field_validator("on")
@@ -259,6 +170,34 @@ class TriggerConfig(BaseModel):
         if any(set(name) & set("[]") for name in value):
             raise ValueError("a pattern has only * and ?")
         return value
+
+    @field_validator("join")
+    @classmethod
+    def _names(cls, value: dict[str, JoinPart] | None) -> dict[str, JoinPart] | None:
+        return value if value is None else check_names(value)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "TriggerConfig":
+        if self.join is None:
+            stray = sorted(_ONLY_JOIN & self.model_fields_set)
+            if stray:
+                raise ValueError(f"{', '.join(stray)}: only for a trigger with `join`")
+            if not self.on:
+                raise ValueError("`on` is required: the source whose events it takes; or `join`, for several together")
+            return self
+        stray = sorted({"match", "during", "when"} & self.model_fields_set)
+        if stray:
+            raise ValueError(f"{', '.join(stray)}: with `join` each name has its own")
+        if set(self.on) != {one for part in self.join.values() for one in part.on}:
+            raise ValueError("`on`: with `join` each name has its own")
+        check_condition(self.condition, frozenset(self.join))
+        if not timedelta(seconds=1) <= self.within <= timedelta(days=366):
+            raise ValueError("within: must be at least 1s and at most 366d")
+        if self.at_most is not None and (self.reset != "each" or self.at_most < self.within):
+            raise ValueError("at_most: only with `reset: each`, and not shorter than within")
+        if (self.at_end == "run") != (self.otherwise is not None):
+            raise ValueError("`at_end: run` and `otherwise` need each other")
+        return self
 
     @field_validator("match")
     @classmethod

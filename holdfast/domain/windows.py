@@ -6,7 +6,7 @@ window with the people who live there; in the hour that comes twice, both count.
 """
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -96,3 +96,16 @@ class WindowConfig(BaseModel):
     def contains(self, at: datetime) -> bool:
         """Whether a time lies in it."""
         return inside(at, parse_days(self.days), parse_time(self.start), parse_time(self.end), self.timezone)
+
+
+def end_of(window: WindowConfig, at: datetime) -> datetime:
+    """Return when the window that holds `at` ends: the first moment after `at` that it no longer covers, in UTC."""
+    start, end, zone = parse_time(window.start), parse_time(window.end), ZoneInfo(window.timezone)
+    local = at.astimezone(zone)
+    clock = local.time()
+    passed = timedelta(hours=clock.hour, minutes=clock.minute, seconds=clock.second, microseconds=clock.microsecond)
+    over_midnight = start >= end and passed >= start and local.weekday() in parse_days(window.days)
+    midnight = datetime(local.year, local.month, local.day) + timedelta(days=1 if over_midnight else 0)  # noqa: DTZ001
+    found = (midnight + end).replace(tzinfo=zone).astimezone(UTC)
+    # in the hour that comes twice the first end lies behind: the window ends with the second
+    return found if found > at else (midnight + end).replace(tzinfo=zone, fold=1).astimezone(UTC)

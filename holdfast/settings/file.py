@@ -2,8 +2,8 @@
 
 import difflib
 import fnmatch
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,9 +16,10 @@ from holdfast.domain.access import ApiConfig
 from holdfast.domain.escalations import EscalationConfig
 from holdfast.domain.expressions import EVENT, TICK, TICKS
 from holdfast.domain.intake import GatewayConfig
-from holdfast.domain.mapping import compile_one, mappings
 from holdfast.domain.matching import CompiledTriggers
 from holdfast.domain.notifiers import NotifierConfig
+from holdfast.domain.pressure import TargetConfig
+from holdfast.domain.registered import RegisteredAction
 from holdfast.domain.schedules import ScheduleConfig
 from holdfast.domain.sources import SourceConfig
 from holdfast.domain.streams import BusConfig
@@ -26,6 +27,8 @@ from holdfast.domain.sweeping import SweeperConfig
 from holdfast.domain.triggers import TriggerConfig
 from holdfast.errors import ErrorCode, RejectedInput
 from holdfast.ids import NAME
+from holdfast.settings import runs
+from holdfast.settings.extensions import load_actions
 
 MAX_FILE = 4_194_304  # bytes
 
@@ -39,6 +42,9 @@ class HoldfastConfig(BaseModel):
     sources: dict[str, SourceConfig] = Field(default_factory=dict, description="Who may send webhooks, by name.")
     triggers: dict[str, TriggerConfig] = Field(default_factory=dict, description="What is done with events, by name.")
     schedules: dict[str, ScheduleConfig] = Field(default_factory=dict, description="Events by the clock, by name.")
+    targets: dict[str, TargetConfig] = Field(
+        default_factory=dict, description="Limits of what deliveries go to, by name, for all triggers together."
+    )
     escalations: dict[str, EscalationConfig] = Field(
         default_factory=dict,
         description="Who is told of failures, by name. A list of tiers, or a mapping with `tiers` and more. The"
@@ -47,6 +53,12 @@ class HoldfastConfig(BaseModel):
     notifiers: dict[str, NotifierConfig] = Field(default_factory=dict, description="How people are told, by name.")
     gateway: GatewayConfig = Field(default=GatewayConfig(), description="How webhooks are taken in.")
     bus: BusConfig = Field(default=BusConfig(), description="NATS JetStream.")
+    actions: tuple[str, ...] = Field(
+        default=(),
+        max_length=100,
+        description="Modules with actions of your own: `package.module`, or a file like `actions.py`, relative to this"
+        " file. They are imported by the worker and by `holdfast check`, never by the gateway.",
+    )
     sweeper: SweeperConfig = Field(default=SweeperConfig(), description="Finding what fell through.")
     api: ApiConfig = Field(default=ApiConfig(), description="Who may ask over HTTP.")
 
@@ -57,6 +69,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("schedules", ScheduleConfig),
     ("escalations", EscalationConfig),
     ("notifiers", NotifierConfig),
+    ("targets", TargetConfig),
 )
 """Entries by name, each checked by itself."""
 
@@ -93,20 +106,32 @@ class LoadedConfig:
     config: HoldfastConfig
     triggers: CompiledTriggers
     text: str = ""  # of the file; secrets are only ever referred to in it
+    actions: Mapping[str, RegisteredAction] = field(default_factory=dict)  # the user's own
 
 
-def load_config(file: Path) -> LoadedConfig:
-    """Read and check `file`. Raises ConfigError with everything that is wrong."""
+def load_config(file: Path, *, actions: bool = True) -> LoadedConfig:
+    """Read and check `file`. Raises ConfigError with everything that is wrong.
+
+    `actions` False imports no module of the user's: for the gateway, which runs none.
+    """
     text = _read(file)
     tree = _parse(file, text)
     config, problems = _validate(tree)
+    own, wrong = load_actions(config.actions, file.absolute().parent) if actions else ({}, [])
+    for number, reason in wrong:
+        path: tuple[int | str, ...] = ("actions", number) if number >= 0 else ()
+        problems.append(ConfigProblem(".".join(map(str, path)), reason, _line(tree, path)))
     problems += [
         ConfigProblem(".".join(map(str, path)), message, _line(tree, path), hint)
-        for path, message, hint in (*_cross_checks(config), *_trigger_checks(tree))
+        for path, message, hint in (
+            *_cross_checks(config),
+            *_trigger_checks(tree),
+            *runs.findings(config.triggers, own if actions else None),
+        )
     ]
     if problems:
         raise ConfigError(file, problems)
-    return LoadedConfig(file, config, CompiledTriggers(config.triggers), text)
+    return LoadedConfig(file, config, CompiledTriggers(config.triggers), text, own)
 
 
 def _validate(tree: CommentedMap) -> tuple[HoldfastConfig, list[ConfigProblem]]:
@@ -264,17 +289,24 @@ def _trigger_checks(tree: CommentedMap) -> Iterator[_Finding]:
     names = [*_section(tree, "sources"), *_section(tree, "schedules")]
     for name, entry in _section(tree, "triggers").items():
         fields = entry if isinstance(entry, dict) else {}
-        on, when = fields.get("on"), fields.get("when")
-        for source in on if isinstance(on, list) else [on]:
-            if isinstance(source, str) and not fnmatch.filter(names, source):
-                none = "no source or schedule matches" if set(source) & set("*?") else "there is no source or schedule"
-                yield (
-                    ("triggers", name, "on"),
-                    f"{none} {source!r}",
-                    _did_you_mean(source, names),
-                )
-        if isinstance(when, str):
-            yield from _compiles(EVENT, when, ("triggers", name, "when"), {"BOOL", "DYN"})
+        yield from _filter_checks(fields, ("triggers", name), names)
+        parts = fields.get("join")
+        for part, inner in parts.items() if isinstance(parts, dict) else ():
+            if isinstance(inner, dict):
+                yield from _filter_checks(inner, ("triggers", name, "join", str(part)), names)
+
+
+def _filter_checks(fields: dict[str, Any], place: tuple[str, ...], names: list[str]) -> Iterator[_Finding]:
+    """Check one filter: that of a trigger, or that of one name of a join."""
+    on, when, key = fields.get("on"), fields.get("when"), fields.get("key")
+    for source in on if isinstance(on, list) else [on]:
+        if isinstance(source, str) and not fnmatch.filter(names, source):
+            none = "no source or schedule matches" if set(source) & set("*?") else "there is no source or schedule"
+            yield (*place, "on"), f"{none} {source!r}", _did_you_mean(source, names)
+    if isinstance(when, str):
+        yield from _compiles(EVENT, when, (*place, "when"), {"BOOL", "DYN"})
+    if "join" in place and isinstance(key, str):
+        yield from _compiles(EVENT, key, (*place, "key"), {"BOOL", "DYN", "STRING", "INT", "UINT", "DOUBLE"}, _KEY)
 
 
 def _notified(config: HoldfastConfig) -> Iterator[_Finding]:
@@ -302,16 +334,12 @@ def _routes(config: HoldfastConfig) -> Iterator[_Finding]:
 
 def _expressions(config: HoldfastConfig) -> Iterator[_Finding]:
     for name, source in config.sources.items():
-        for field in ("id", "type", "subject"):
-            text = getattr(source.event, field)
+        for part in ("id", "type", "subject"):
+            text = getattr(source.event, part)
             if text is not None:
-                yield from _compiles(EVENT, text, ("sources", name, "event", field))
+                yield from _compiles(EVENT, text, ("sources", name, "event", part))
     for name, trigger in config.triggers.items():
-        for mapped in mappings(trigger.run):
-            try:
-                compile_one(mapped)
-            except RejectedInput as error:
-                yield ("triggers", name, "run", *mapped.place), error.message, ""
+        yield from _of_pressure(name, trigger)
     yield from _of_schedules(config)
 
 
@@ -325,8 +353,22 @@ def _of_schedules(config: HoldfastConfig) -> Iterator[_Finding]:
             yield from _compiles(TICKS, schedule.stop_when, ("schedules", name, "stop_when"), {"BOOL", "DYN"})
 
 
+_BOOLEAN = ("it must be true or false", "compare it with something")
+_KEY = ("it must be text or a number", "name the field that the events have in common")
+
+
+def _of_pressure(name: str, trigger: TriggerConfig) -> Iterator[_Finding]:
+    for part in ("key", "not_before"):
+        if (text := getattr(trigger, part)) is not None:
+            yield from _compiles(EVENT, text, ("triggers", name, part))
+
+
 def _compiles(
-    language: Any, text: str, path: tuple[int | str, ...], allowed: set[str] | None = None
+    language: Any,
+    text: str,
+    path: tuple[int | str, ...],
+    allowed: set[str] | None = None,
+    wanted: tuple[str, str] = _BOOLEAN,
 ) -> Iterator[_Finding]:
     try:
         returns = language.compile(text).returns
@@ -334,4 +376,4 @@ def _compiles(
         yield path, error.message, ""
         return
     if allowed is not None and returns not in allowed:
-        yield path, f"is {returns.lower()}, it must be true or false", "compare it with something"
+        yield path, f"is {returns.lower()}, {wanted[0]}", wanted[1]

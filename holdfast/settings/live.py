@@ -10,12 +10,13 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
 from holdfast.domain.matching import CompiledTriggers
+from holdfast.domain.registered import RegisteredAction
 from holdfast.errors import HoldfastError, Unavailable
 from holdfast.settings.file import HoldfastConfig, LoadedConfig, load_config
 
@@ -44,8 +45,14 @@ class ConfigMetrics(Protocol):
 class LiveConfig:
     """Stands where a LoadedConfig stood, and is always the one in force."""
 
-    def __init__(self, loaded: LoadedConfig, metrics: ConfigMetrics, fixed: tuple[str, ...] = ()) -> None:
-        """`fixed` names what this process reads only at its start, dotted, like `gateway.limits`."""
+    def __init__(
+        self, loaded: LoadedConfig, metrics: ConfigMetrics, fixed: tuple[str, ...] = (), *, actions: bool = True
+    ) -> None:
+        """`fixed` names what this process reads only at its start, dotted, like `gateway.limits`.
+
+        `actions` False: this process imports no action of the user's own.
+        """
+        self._actions = actions
         self._loaded = self._started = loaded
         self._metrics = metrics
         self._fixed = fixed
@@ -76,6 +83,11 @@ class LiveConfig:
     def triggers(self) -> CompiledTriggers:
         """The triggers in force."""
         return self._loaded.triggers
+
+    @property
+    def actions(self) -> Mapping[str, RegisteredAction]:
+        """The user's own actions in force."""
+        return self._loaded.actions
 
     @property
     def fingerprint(self) -> str:
@@ -116,7 +128,7 @@ class LiveConfig:
         """Read, check, prepare, swap; return whether the file is in force now. Never raises for what it says."""
         self._tried = await asyncio.to_thread(look_at, self.file)
         try:
-            new = await asyncio.to_thread(load_config, self.file)
+            new = await asyncio.to_thread(load_config, self.file, actions=self._actions)
             steps = [await prepare(new) for prepare in self._prepare]
         except HoldfastError as error:
             self._refused(error)

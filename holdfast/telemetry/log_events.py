@@ -1,4 +1,4 @@
-"""Every log event of the product by name: level, facts, what it means. Flow: names → **log events** → docs/telemetry.md."""
+"""Every log event of the product: name, level, facts, what it means. Flow: **log events** → docs/telemetry.md."""
 
 from holdfast.telemetry.kinds import LogEvent
 from holdfast.telemetry.sweep_names import SWEEP_EVENTS
@@ -44,6 +44,9 @@ LOG_EVENTS = (
         ("from", "to", "needs_restart"),
         "Another configuration is in force; what is named takes a restart.",
     ),
+    LogEvent("breaker.turned", "warning", ("lane", "state"), "A circuit breaker opened, or closed again."),
+    LogEvent("controls.changed", "warning", ("what", "state"), "Somebody paused or resumed a trigger or a target."),
+    LogEvent("controls.unreadable", "warning", ("reason",), "What is paused cannot be read; the last answer holds."),
     LogEvent("defect", "error", ("error",), "A bug in Holdfast, with its traceback."),
     LogEvent(
         "dispatch.dead_lettered", "warning", ("dead_letter", "stage", "code", "sequence"), "An event was given up."
@@ -110,6 +113,7 @@ LOG_EVENTS = (
     LogEvent("request.abandoned", "info", ("source",), "The sender left before the answer."),
     LogEvent("request.failed", "error", ("source", "correlation_id"), "A bug; answered 500."),
     LogEvent("request.rejected", "info", ("source", "code", "status", "reason"), "A request was not accepted."),
+    LogEvent("sample.audit_fill", "debug", ("code",), "How full the audit log is could not be read."),
     LogEvent("sample.dead_letters_open", "debug", ("code",), "The count of open cases could not be read."),
     LogEvent("sample.queue_depth", "debug", ("code",), "The depth of the queue could not be read."),
     LogEvent(

@@ -55,7 +55,9 @@ class Metrics:
         self._circuit = self._tally(names.CIRCUIT_OPEN)
         self._dead_letters = self._tally(names.DEAD_LETTERS)
         self._dead_letters_open = self._tally(names.DEAD_LETTERS_OPEN)
+        self._audit_fill = self._tally(names.AUDIT_FILL)
         self._deliveries = self._tally(names.DELIVERIES)
+        self._joins = self._tally(names.JOINS)
         self._attempts = self._tally(names.ATTEMPTS)
         self._retries = self._tally(names.RETRIES)
         self._spool_events = self._tally(names.SPOOL_EVENTS)
@@ -64,6 +66,9 @@ class Metrics:
         self._spooled = self._tally(names.SPOOLED)
         self._spool_drained = self._tally(names.SPOOL_DRAINED)
         self._spool_rejected = self._tally(names.SPOOL_REJECTED)
+        self._held = self._tally(names.HELD)
+        self._breaker = self._tally(names.BREAKER_OPEN)
+        self._paused = self._tally(names.PAUSED)
         self._swept = self._tally(names.SWEPT)
         self._unaccounted = self._tally(names.UNACCOUNTED)
         self._notifications = self._tally(names.NOTIFICATIONS)
@@ -163,6 +168,14 @@ class Metrics:
         """Show how many cases wait for somebody."""
         self._dead_letters_open.put(count)
 
+    def joined(self, trigger: str, outcome: str) -> None:
+        """Count a window that ended, or an event that came late to one."""
+        self._joins.add(trigger, outcome)
+
+    def audit_fill(self, part: float) -> None:
+        """Show how full the audit log is, from 0 to 1."""
+        self._audit_fill.put(part)
+
     def attempted(self, trigger: str, outcome: str) -> None:
         """Count one attempt at an action; `outcome` is delivered, transient or permanent."""
         self._attempts.add(trigger, outcome)
@@ -170,6 +183,18 @@ class Metrics:
     def retried(self, trigger: str, code: str) -> None:
         """Count one failed attempt that is tried again; `code` is an ErrorCode."""
         self._retries.add(trigger, code)
+
+    def held(self, trigger: str, why: str) -> None:
+        """Count one delivery that was held back without an attempt; `why` as in `HeldBack`."""
+        self._held.add(trigger, why)
+
+    def breaker(self, lane: str, open: bool) -> None:  # noqa: A002 - the state of a circuit is called open
+        """Show whether the circuit breaker of a lane is open."""
+        self._breaker.put(int(open), lane)
+
+    def paused(self, lane: str, paused: bool) -> None:
+        """Show whether a trigger or a target is paused."""
+        self._paused.put(int(paused), lane)
 
     def delivered(self, trigger: str, end_to_end_seconds: float) -> None:
         """Count one delivery, and observe the time from the webhook's receipt to it."""

@@ -140,12 +140,22 @@ DEAD_LETTERS = MetricName(
 DEAD_LETTERS_OPEN = MetricName(
     "holdfast.dead_letters.open", "gauge", "{letter}", (), "Cases that wait for somebody: open or acknowledged."
 )
+AUDIT_FILL = MetricName(
+    "holdfast.audit.fill", "gauge", "", (), "How full the audit log is: 1 is full, and the admin API does nothing more."
+)
 DELIVERIES = MetricName(
     "holdfast.deliveries",
     "counter",
     "{delivery}",
     ("trigger", "outcome"),
-    "Deliveries that ended: delivered or dead_lettered.",
+    "Deliveries that ended: delivered, dead_lettered or superseded.",
+)
+JOINS = MetricName(
+    "holdfast.joins",
+    "counter",
+    "{window}",
+    ("trigger", "outcome"),
+    "Windows of joins that ended, by outcome: fired, ruled-out, otherwise, dropped, dead-lettered; and late events.",
 )
 ATTEMPTS = MetricName(
     "holdfast.delivery.attempts",
@@ -160,6 +170,24 @@ RETRIES = MetricName(
     "{attempt}",
     ("trigger", "code"),
     "Attempts that failed and are tried again, by code.",
+)
+HELD = MetricName(
+    "holdfast.delivery.held",
+    "counter",
+    "{delivery}",
+    ("trigger", "why"),
+    "Times that a delivery was held back without an attempt: rate, concurrency, breaker, paused, or bus (the state of"
+    " the limits could not be read).",
+)
+BREAKER_OPEN = MetricName(
+    "holdfast.breaker.open",
+    "gauge",
+    "",
+    ("lane",),
+    "1 while the circuit breaker of a trigger or a target is open or half open, as this worker last saw it.",
+)
+PAUSED = MetricName(
+    "holdfast.paused", "gauge", "", ("lane",), "1 while somebody has paused a trigger or a target, else 0."
 )
 END_TO_END = MetricName(
     "holdfast.delivery.end_to_end.duration",
@@ -227,9 +255,14 @@ METRICS = (
     CIRCUIT_OPEN,
     DEAD_LETTERS,
     DEAD_LETTERS_OPEN,
+    AUDIT_FILL,
     DELIVERIES,
+    JOINS,
     ATTEMPTS,
     RETRIES,
+    HELD,
+    BREAKER_OPEN,
+    PAUSED,
     END_TO_END,
     *SWEEP_METRICS,
     TICKS,

@@ -7,7 +7,8 @@ from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.common import SearchAttributeKey
 
 from holdfast.contracts import names
-from holdfast.temporal.connect import bounded_call
+from holdfast.errors import RejectedInput
+from holdfast.temporal.connect import bounded_call, workflow_call
 
 MAX_LISTED = 200
 
@@ -32,9 +33,9 @@ class DeliverySummary:
 
 
 async def list_deliveries(client: Client, source: str, event_id: str) -> list[WorkflowExecution]:
-    """Return the deliveries and redrives of one event, the oldest first. Raises Unavailable."""
+    """Return the deliveries and redrives of one event, and its parts in joins, the oldest first. Raises Unavailable."""
     query = (
-        f"WorkflowType = '{names.EVENT_DELIVERY}' AND {names.SA_SOURCE} = {quoted(source)}"
+        f"WorkflowType IN ('{names.EVENT_DELIVERY}', '{names.JOINED_EVENT}') AND {names.SA_SOURCE} = {quoted(source)}"
         f" AND {names.SA_EVENT_ID} = {quoted(event_id)}"
     )
 
@@ -54,7 +55,27 @@ async def is_under_way(client: Client, source: str, event_id: str) -> bool:
     async def count() -> int:
         return (await client.count_workflows(query)).count
 
-    return await bounded_call(count()) > 0
+    return await bounded_call(count()) > 0 or await _in_open_join(client, source, event_id)
+
+
+async def _in_open_join(client: Client, source: str, event_id: str) -> bool:
+    """Whether a window that holds the event is open: its own part in the join has ended long since."""
+    query = (
+        f"WorkflowType = '{names.JOINED_EVENT}' AND {names.SA_SOURCE} = {quoted(source)}"
+        f" AND {names.SA_EVENT_ID} = {quoted(event_id)}"
+    )
+
+    async def holders() -> list[str]:
+        return [run.parent_id async for run in client.list_workflows(query, limit=MAX_LISTED) if run.parent_id]
+
+    for holder in dict.fromkeys(await bounded_call(holders())):
+        try:
+            found = await workflow_call(client.get_workflow_handle(holder).describe(), holder)
+        except RejectedInput:
+            continue  # Temporal has forgotten it
+        if found.status is WorkflowExecutionStatus.RUNNING:
+            return True
+    return False
 
 
 def quoted(value: str) -> str:
@@ -73,7 +94,10 @@ def summary_of(run: WorkflowExecution) -> DeliverySummary:
     ended = run.status is not None and run.status is not WorkflowExecutionStatus.RUNNING
     word = _STATES.get(run.status, run.status.name.lower()) if run.status is not None else "unknown"
     # what the workflow said last holds while it runs and where it failed; a success may have said nothing
-    state = said if said and (not ended or run.status is WorkflowExecutionStatus.FAILED) else word
+    if run.workflow_type == names.JOINED_EVENT and run.status is WorkflowExecutionStatus.COMPLETED:
+        word = names.STATE_JOINED
+    final = run.status is WorkflowExecutionStatus.FAILED or said == names.STATE_SUPERSEDED
+    state = said if said and (not ended or final) else word
     return DeliverySummary(
         workflow_id=run.id,
         run_id=run.run_id,

@@ -5,6 +5,7 @@ Flow: CLI | API → **start** → BulkOperation | Replay; **show** ← query `pr
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from temporalio.client import Client, WorkflowExecution, WorkflowUpdateFailedError
 from temporalio.common import (
@@ -17,6 +18,7 @@ from temporalio.common import (
 from temporalio.exceptions import ApplicationError
 
 from holdfast import ids
+from holdfast.clock import rfc3339
 from holdfast.contracts import names
 from holdfast.contracts.operations import BulkWork, OperationInput, Progress, ReplayWork, SteerInput
 from holdfast.errors import Conflict, ErrorCode, HoldfastError, RejectedInput
@@ -36,6 +38,11 @@ class OperationSummary:
     state: str
     began: datetime
     ended: datetime | None
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON data."""
+        line: dict[str, Any] = {"id": self.id, "kind": self.kind, "state": self.state, "began": rfc3339(self.began)}
+        return line | ({"ended": rfc3339(self.ended)} if self.ended else {})
 
 
 def derived_id(given: OperationInput) -> str:
@@ -77,15 +84,18 @@ async def show(client: Client, operation: str) -> Progress:
     return await workflow_call(handle.query(names.PROGRESS, result_type=Progress), workflow_id)
 
 
-async def steer(client: Client, operation: str, what: str, given: SteerInput) -> Progress:
-    """Confirm, pause, resume or cancel it.
+async def steer(
+    client: Client, operation: str, what: str, given: SteerInput, *, update_id: str | None = None
+) -> Progress:
+    """Confirm, pause, resume or cancel it; with the same `update_id` again, it is said once.
 
     Raises RejectedInput `operation.illegal_move` | `input.invalid` | `not_found` (also when it has ended), Unavailable.
     """
     workflow_id = _workflow_id(operation)
     handle = client.get_workflow_handle(workflow_id)
     try:
-        return await workflow_call(handle.execute_update(what, given, result_type=Progress), workflow_id)
+        update = handle.execute_update(what, given, id=update_id, result_type=Progress)
+        return await workflow_call(update, workflow_id)
     except HoldfastError as error:
         cause = error.__cause__
         if isinstance(cause, WorkflowUpdateFailedError) and isinstance(cause.cause, ApplicationError):
@@ -99,11 +109,15 @@ async def steer(client: Client, operation: str, what: str, given: SteerInput) ->
         raise
 
 
-async def list_operations(client: Client, *, limit: int) -> list[OperationSummary]:
-    """Return at most `limit`, the ones under way and then the newest first. Raises Unavailable."""
+async def list_operations(client: Client, *, limit: int, kind: str | None = None) -> list[OperationSummary]:
+    """Return at most `limit`, the ones under way and then the newest first; `kind` is a workflow's name.
+
+    Raises Unavailable.
+    """
+    query = KINDS if kind is None else f"WorkflowType = '{kind}'"
 
     async def collect() -> list[OperationSummary]:
-        return [_line(run) async for run in client.list_workflows(KINDS, limit=limit)]
+        return [_line(run) async for run in client.list_workflows(query, limit=limit)]
 
     return await bounded_call(collect())
 

@@ -5,11 +5,12 @@ Flow: decide → **start** → settle. Already started is success: Temporal's wo
 
 import contextlib
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio.client import Client
 from temporalio.common import (
+    Priority,
     SearchAttributeKey,
     SearchAttributePair,
     TypedSearchAttributes,
@@ -22,9 +23,11 @@ from holdfast.clock import rfc3339
 from holdfast.contracts import names
 from holdfast.contracts.dead_letter import DeadLetterRecord
 from holdfast.contracts.delivery import DeliveryInput
+from holdfast.contracts.join import JoinInput, JoinOffer
 from holdfast.domain.deadletters import CaseState
 from holdfast.errors import Conflict, bounded
 from holdfast.temporal.connect import bounded_call
+from holdfast.temporal.queues import queue_of
 
 START_WITHIN = timedelta(seconds=10)
 TASK_TIMEOUT = timedelta(seconds=30)  # holds a local activity of 10 s; renewed while it runs
@@ -37,6 +40,7 @@ _EVENT_ID = SearchAttributeKey.for_keyword(names.SA_EVENT_ID)
 _EVENT_TYPE = SearchAttributeKey.for_keyword(names.SA_EVENT_TYPE)
 _TRIGGER = SearchAttributeKey.for_keyword(names.SA_TRIGGER)
 _STATE = SearchAttributeKey.for_keyword(names.SA_STATE)
+_KEY = SearchAttributeKey.for_keyword(names.SA_KEY)
 _ERROR = SearchAttributeKey.for_keyword(names.SA_ERROR)
 _KEY = SearchAttributeKey.for_keyword(names.SA_KEY)
 
@@ -49,23 +53,31 @@ class Started:
     duplicate: bool
 
 
-async def start_delivery(client: Client, given: DeliveryInput) -> Started:
-    """Start the delivery of one event by one trigger. Raises what `classify` says."""
+async def start_delivery(client: Client, given: DeliveryInput, priority: Priority | None = None) -> Started:
+    """Start the delivery of one event by one trigger. Raises what `classify` says.
+
+    One that must wait is visible as `waiting` from its start; one that waits for nothing but a time begins then.
+    """
     event, replay = given.envelope, given.replay
     normal = ids.delivery_id(given.spec.trigger, event.source, event.id)
+    queue, delay = queue_of(given), _delay(given)
     return await _start(
         client,
         names.EVENT_DELIVERY,
         given,
         id=normal if replay is None else ids.replay_id(normal, replay.again),
         memo=_memo(given),
-        request_eager_start=True,  # saves a round trip where a worker shares this process; nothing depends on it
+        # saves a round trip where a worker shares this process; nothing depends on it
+        request_eager_start=queue is None and delay is None,
+        start_delay=delay if queue is None else None,  # a signal would end it
+        priority=priority or Priority.default,
         search_attributes=_attributes(
             (_SOURCE, event.source),
             (_EVENT_ID, event.id),
             (_EVENT_TYPE, event.type),
             (_TRIGGER, given.spec.trigger),
-            (_KEY, given.spec.key or ""),
+            (_KEY, queue[0].key if queue is not None else given.spec.key or ""),
+            (_STATE, names.STATE_WAITING if queue is not None or delay is not None else ""),
         ),
         static_summary=_line(
             f"{event.type} from {event.source}: {given.spec.action.target}" + (" (replay)" if replay else "")
@@ -82,6 +94,15 @@ async def start_delivery(client: Client, given: DeliveryInput) -> Started:
             ("replayed by", f"{replay.by}, {replay.operation}" if replay else ""),
         ),
     )
+
+
+def _delay(given: DeliveryInput) -> timedelta | None:
+    """How long the start waits, where it is worth it; the delivery itself looks at its time again."""
+    if given.spec.pressure is None:
+        return None
+    now = datetime.now(UTC)
+    wait = given.spec.pressure.earliest(now) - now
+    return wait if wait > timedelta(0) else None
 
 
 async def start_case(client: Client, record: DeadLetterRecord, *, given: Any = None, again: bool = False) -> Started:
@@ -118,6 +139,37 @@ async def start_case(client: Client, record: DeadLetterRecord, *, given: Any = N
             ("replay of", record.replay.of if record.replay else ""),
         ),
     )
+
+
+async def offer_to_join(client: Client, offer: JoinOffer) -> str:
+    """Offer one event to the window of its key, opening one where none is open. Raises what `classify` says.
+
+    Returns the join's workflow id. It may be repeated: the join takes an event once.
+    """
+    workflow_id = ids.join_id(offer.spec.trigger, offer.key)
+    await bounded_call(
+        client.start_workflow(
+            names.JOIN,
+            JoinInput(trigger=offer.spec.trigger, key=offer.key),
+            id=workflow_id,
+            task_queue=names.TASK_QUEUE,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,  # one run after the other; claims know repeats
+            task_timeout=TASK_TIMEOUT,
+            start_signal=names.OFFER,
+            start_signal_args=[offer],
+            memo={names.MEMO_KEY: bounded(_value(offer.key), 200)},
+            search_attributes=_attributes((_TRIGGER, offer.spec.trigger), (_STATE, names.STATE_WAITING)),
+            static_summary=_line(f"{offer.spec.trigger}: {offer.key}"),
+            static_details=_table(
+                ("trigger", offer.spec.trigger),
+                ("key", offer.key),
+                ("condition", offer.spec.condition),
+                ("first", f"{offer.name}: {offer.envelope.source} {offer.envelope.id}"),
+            ),
+        ),
+        START_WITHIN,
+    )
+    return workflow_id
 
 
 async def start_watch(client: Client) -> None:
@@ -158,8 +210,8 @@ def _memo(given: DeliveryInput) -> dict[str, str]:
     """Return where the event lay, and of what the delivery is a replay."""
     replay = given.replay
     lineage = {} if replay is None else {names.MEMO_REPLAY: replay.operation, names.MEMO_REPLAY_OF: replay.of}
-    known = given.stream is not None and given.sequence is not None
-    return lineage | ({names.MEMO_PLACE: f"{given.stream}/{given.sequence}"} if known else {})
+    place = {} if given.sequence is None else {names.MEMO_PLACE: f"{given.stream}/{given.sequence}"}
+    return lineage | place
 
 
 def _attributes(*pairs: tuple[SearchAttributeKey[str], str]) -> TypedSearchAttributes:

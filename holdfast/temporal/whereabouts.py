@@ -98,7 +98,8 @@ class Whereabouts:
             None,
         )
         early = Progress()
-        if status.state == names.STATE_RETRYING or summary_of(described).state == names.STATE_RETRYING:
+        told = {names.STATE_RETRYING, names.STATE_WAITING}
+        if status.state in told or summary_of(described).state in told:
             handle = self.client.get_workflow_handle(status.id, run_id=status.run_id)
             query = handle.query(names.PROGRESS, result_type=Progress)
             early = await _or_none(bounded_call(query, WITHIN)) or early
@@ -156,7 +157,8 @@ def _redriven(workflow_id: str) -> str | None:
 def _retrying(
     status: DeliveryStatus, failures: tuple[Attempt, ...], made: int | None, then: Progress
 ) -> DeliveryStatus:
-    return status.model_copy(update={"failures": failures, "attempts": made, "next_attempt_at": then.next_attempt_at})
+    update = {"failures": failures, "attempts": made, "next_attempt_at": then.next_attempt_at}
+    return status.model_copy(update=update | {"waiting_for": then.waiting})
 
 
 def _under_way(pending: PendingActivityInfo) -> bool:

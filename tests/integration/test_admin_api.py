@@ -37,7 +37,12 @@ async def operations(api: Api) -> list[tuple[str, str, Scope]]:
         for method, operation in methods.items():
             scope = operation["description"].rpartition("Scope: `")[2].rstrip("`.")
             filled = path.replace("{dead_letter}", "no/such/one").replace("{source}", "orders")
-            filled = filled.replace("{event_id}", "none").replace("{name}", "none").replace("{group}", "none")
+            filled = (
+                filled.replace("{operation}", "none")
+                .replace("{event_id}", "none")
+                .replace("{name}", "none")
+                .replace("{group}", "none")
+            )
             every.append((method, filled, Scope(scope)))
     return every
 

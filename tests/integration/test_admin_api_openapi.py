@@ -33,6 +33,8 @@ async def test_schemathesis_finds_no_server_error(api: Api, tmp_path: Path) -> N
     command = [str(Path(sys.executable).with_name("st")), "run", f"{url}/openapi.json", "--url", url]
     command += ["--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--mode", "all", "--no-color"]
     command += ["--max-examples", str(EXAMPLES), "--generation-deterministic", "--max-failures", "5"]
+    # a description may be too narrow to be hit at will; that is a wish for better data, and no finding
+    command += ["--suppress-health-check", "filter_too_much"]
     command += ["--request-timeout", "20", "--header", f"Authorization: Bearer {TOKENS[Scope.ADMIN]}"]
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     child = await asyncio.create_subprocess_exec(

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -6,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from temporalio.api.schedule.v1 import Schedule as RawSchedule
 from temporalio.client import Client, Schedule, ScheduleActionStartWorkflow, ScheduleSpec
+from temporalio.service import RPCError
 
 from holdfast.domain.schedules import ScheduleConfig
 from holdfast.settings.process import ProcessSettings
@@ -19,12 +21,25 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-async def client(temporal_server: servers.TemporalServer) -> AsyncIterator[Client]:
-    """A client whose namespace has no schedules left afterwards."""
+async def client(temporal_server: servers.TemporalServer, name: str) -> AsyncIterator[Client]:
+    """A client whose namespace has no schedules, and none of this test's afterwards.
+
+    The list lags: it is waited for, and this test's schedule is deleted by its name, listed or not.
+    """
     client = await connect(ProcessSettings(temporal_address=temporal_server.plan.address))
+
+    async def none_is_listed() -> bool:
+        listed = [one.id async for one in await client.list_schedules()]
+        for other in listed:
+            with contextlib.suppress(RPCError):  # listed still, and deleted already
+                await client.get_schedule_handle(other).delete()
+        return not listed
+
+    await assert_eventually(none_is_listed)
     yield client
-    async for listed in await client.list_schedules():
-        await client.get_schedule_handle(listed.id).delete()
+    with contextlib.suppress(RPCError):  # a test may have deleted it
+        await client.get_schedule_handle(name).delete()
+    await assert_eventually(none_is_listed)
 
 
 @pytest.fixture

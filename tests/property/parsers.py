@@ -16,6 +16,8 @@ from holdfast.domain import (
     bodies,
     captured,
     cloudevents,
+    conditions,
+    cron,
     events,
     paths,
     quantities,
@@ -60,6 +62,7 @@ from tests.property.foreign import (
     verified_file,
 )
 from tests.property.fuzzing import OURS, Parser
+from tests.property.parsers_of_pressure import PRESSURE
 from tests.property.parsers_of_replies import REPLIES
 from tests.property.parsers_of_words import WORDS
 from workers.decide import Arrived, decide
@@ -206,6 +209,29 @@ PARSERS: dict[str, Parser] = {
         ),
         (ValidationError,),
     ),
+    "condition of a join": Parser(
+        ("holdfast.domain.conditions",),
+        conditions.parse,
+        text | st.text("ab&|!() ", max_size=60) | st.just("(" * 2_000) | st.just("!" * 2_000),
+    ),
+    "cron of a join": Parser(
+        ("holdfast.domain.cron",),
+        cron.parse_cron,
+        text | st.text("0123456789*/,-? monja", max_size=30) | st.just("* * * * " + "9" * 5_000),
+        (ValueError,),
+    ),
+    "join": Parser(
+        ("holdfast.domain.join_config", "holdfast.domain.triggers"),
+        triggers.TriggerConfig.model_validate,
+        st.fixed_dictionaries(
+            {"run": st.just({"log": {}})},
+            optional={
+                **dict.fromkeys(("condition", "within", "reset", "reset_at", "at_end", "on", "at_most"), scalars),
+                "join": st.dictionaries(st.sampled_from("ab"), st.just({"on": "x", "key": "event.id"}) | scalars),
+            },
+        ),
+        (ValidationError,),
+    ),
     "expression": Parser(
         ("holdfast.domain.expressions",),
         evaluated,
@@ -223,7 +249,7 @@ PARSERS: dict[str, Parser] = {
         (*OURS, sqlite3.Error, OSError),
     ),
     "Retry-After": Parser(
-        ("activities.http",),
+        ("activities.answers",),
         lambda given: http.retry_after(given, now=NOW),
         st.none() | text | st.from_regex(r"(Mon|Fri), \d{1,3} (Jan|Foo) \d{1,5} \d\d:\d\d:\d\d( GMT| [+-]\d{4,5})?"),
         (),
@@ -282,14 +308,22 @@ PARSERS: dict[str, Parser] = {
     ),
     "credentials": Parser(("holdfast.embedded.credentials",), read_credentials, mostly(records("nats_user"))),
     **REPLIES,
+    **PRESSURE,
     **WORDS,
 }
 
 EXCUSED = {
+    "activities.joins": "reads the action of a trigger that the configuration has accepted",
     "holdfast.bus.audit": "reads our own records, and passes over what is none",
     "holdfast.cli.audit": "the person's own command line; fromisoformat is caught",
     "holdfast.temporal.schedule_plain": "a zone that Temporal has taken already",
+    "workers.api.operations": "reads cursors and times as workers.api.queries does; Schemathesis gives it anything",
     "workers.api.queries": "Schemathesis and tests/integration/test_admin_api.py give it anything",
+    "activities.oauth2": "catches what json raises; tests/unit/activities/test_http_options.py",
+    "activities.own": "gives an action's model what a mapping gave, and catches its refusal",
+    "holdfast.domain.registered": "holds constants of the configuration against a model, and catches its refusal",
+    "holdfast.domain.mapping": "builds the settings of a mail, and catches their refusal",
+    "holdfast.temporal.attributes": "makes a time of what the model of a search attribute has read already",
     "activities.slices": "reads its own heartbeat, and begins anew where it cannot",
     "activities.custody": "reads the records of UNMATCHED as holdfast.bus.lookup does",
     "holdfast.cli.backtest": "reads an operator's --since, and events as the dispatcher does; both catch what is wrong",
@@ -302,6 +336,7 @@ EXCUSED = {
     "holdfast.temporal.missed_ticks": "reads what the run before it packed",
     "holdfast.temporal.specs": "reads schedules that Temporal has accepted",
     "workers.body_janitor": "reads dead letters as holdfast.bus.lookup does, and base64 that it catches",
+    "workflows.outcomes": "reads what the activity `deliver` has written into its own failure",
     "workflows.calls": "makes a time of what the model of a search attribute has read already",
     "holdfast.cli.demo.stage": "reads the answers of the gateway that the demo has started itself",
     "holdfast.embedded.versions": "reads its own file as credentials does; the rest is the output of our own programs",

@@ -31,16 +31,18 @@ from holdfast.contracts.dead_letter import CaseView, DeadLetterRecord
 from holdfast.contracts.escalation_runs import EscalationInput
 from holdfast.contracts.escalations import CaseNotice, Change
 from holdfast.contracts.operations import Progress
-from holdfast.domain.actions import WorkflowAction
+from holdfast.domain.actions import MessageAction, StepPlan, StepsAction, WorkflowAction
 from holdfast.domain.deadletters import CaseState, Stage
 from holdfast.domain.escalations import EscalationConfig, TierConfig
 from holdfast.domain.retry import RetryPolicy
+from holdfast.domain.runs import ActionConfig, HttpRun
 from holdfast.domain.triggers import AutoRedrive, DeadLetterConfig
 from holdfast.embedded.sink import Reply
 from holdfast.temporal import escalations
-from tests import bulks, buses, durable, servers
+from tests import bulks, buses, durable, joins, servers
 from tests.conftest import assert_eventually
 from tests.durable import RECEIVED, Stack, delivery
+from tests.replay import pressure
 
 HISTORIES = Path(__file__).parent / "histories"
 QUICK = RetryPolicy(max_attempts=3, initial=timedelta(milliseconds=50), max=timedelta(milliseconds=100), jitter=0.0)
@@ -237,7 +239,43 @@ def _group(*changes: Change, renew_after: int = 2_000) -> Scenario:
     return play
 
 
+def _steps(*statuses: int) -> Scenario:
+    async def play(stack: Stack, workflow_id: str) -> None:
+        stack.sink.script["/steps"] = deque(Reply(status) for status in statuses)
+        call = ActionConfig(http=HttpRun(url=stack.sink.url + "/steps", result="response.status"))
+        child = ActionConfig(workflow="Users", task_queue="record-users", args=("'hello'",))
+        plans = (
+            StepPlan(name="first", run=call, compensate=call),
+            StepPlan(name="second", run=child),
+            StepPlan(name="third", run=call),
+        )
+        async with Worker(stack.client, task_queue="record-users", workflows=[Users]):
+            await _ended(stack, names.EVENT_DELIVERY, delivery(StepsAction(steps=plans), retry=QUICK), workflow_id)
+
+    return play
+
+
 SCENARIOS: dict[str, Scenario] = {
+    "join-fired": joins.scenario("paid", "shipped", within="1h"),
+    "join-absence": joins.scenario("paid", condition="paid && !shipped"),
+    "join-ruled-out": joins.scenario("shipped", condition="paid && !shipped"),
+    "join-repeated": joins.scenario("paid", "paid", "shipped", within="1h"),
+    "join-dead-lettered": joins.scenario("paid"),
+    "join-dropped": joins.scenario("paid", at_end="drop"),
+    "join-late-recorded": joins.scenario("paid", "shipped", "paid", late="record"),
+    "join-unreadable": _input(names.JOIN, 7),
+    "joined-event": _input(names.JOINED_EVENT, joins.CLAIM),
+    "joined-event-unreadable": _input(names.JOINED_EVENT, 7),
+    "delivery-steps-delivered": _steps(200, 503, 200),
+    "delivery-steps-compensated": _steps(200, 404, 503, 200),
+    "delivery-signal-missing": _input(
+        names.EVENT_DELIVERY,
+        delivery(MessageAction(how="signal", workflow_id="nobody", name="x", when_missing="dead_letter"), retry=QUICK),
+    ),
+    "delivery-detached": _input(
+        names.EVENT_DELIVERY,
+        delivery(WorkflowAction(workflow="Users", task_queue="record-nobody", detached=True), retry=QUICK),
+    ),
     "delivery-delivered-at-once": _http(200),
     "delivery-delivered-after-retries": _http(503, 503, 200),
     "delivery-dead-lettered-exhausted": _http(503, 503, 503),
@@ -306,6 +344,7 @@ SCENARIOS: dict[str, Scenario] = {
     "custody-counted": _input(names.CUSTODY, {}),
     "custody-unreadable": _input(names.CUSTODY, 7),
     "unknown-type": _input("NoSuchWorkflow", {"a": 1}),
+    **pressure.scenarios(Users),
 }
 
 
@@ -315,6 +354,8 @@ async def _record(stack: Stack, client: Client, name: str) -> None:
         return
     await SCENARIOS[name](stack, name)
     workflow_id = ids.case_id(name) if name.startswith("case-") and name != "case-unreadable" else name
+    if name.startswith("join-") and name != "join-unreadable":
+        workflow_id = ids.join_id(name, "o-1")
     described = await client.get_workflow_handle(workflow_id).describe()
     first = described.raw_description.workflow_execution_info.first_run_id
     history = await client.get_workflow_handle(workflow_id, run_id=first).fetch_history()
@@ -334,8 +375,9 @@ async def main() -> None:
         directory = Path(text)
         with servers.nats(directory) as nats, servers.temporal(directory) as temporal:
             client = await durable.connect(temporal.plan.address)
-            loaded = durable.config(directory, "version: 1\nnotifiers: {log: log}\n")
+            loaded = durable.config(directory, pressure.CONFIG)
             async with buses.connected(nats) as bus, durable.stack(client, bus, loaded, {}) as stack:
+                await pressure.prepare(bus)
                 for name in SCENARIOS:
                     await _record(stack, client, name)
 

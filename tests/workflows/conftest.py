@@ -46,4 +46,5 @@ async def stack(tmp_path: Path, nats_server: NatsServer) -> AsyncIterator[durabl
         buses.connected(nats_server) as bus,
         durable.stack(env.client, bus, durable.config(tmp_path, CONFIG), {"TOKEN": "s3cret-token"}) as running,
     ):
+        running.skipping = env.time_skipping_unlocked  # type: ignore[attr-defined]
         yield running

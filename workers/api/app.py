@@ -12,7 +12,7 @@ from holdfast.domain.access import Access
 from holdfast.errors import ErrorCode, HoldfastError, RejectedInput
 from holdfast.settings.process import ProcessSettings
 from holdfast.telemetry.metrics import Metrics
-from workers.api import audit, dead_letters, escalations, events, schedules
+from workers.api import audit, dead_letters, escalations, events, operations, schedules
 from workers.api.desk import Desk
 from workers.api.door import Door
 from workers.api.guard import Guard
@@ -39,7 +39,7 @@ def rest(desk: Desk, access: Access) -> FastAPI:
     """Return the routes behind the door."""
     app = FastAPI(title="Holdfast admin API", docs_url=None, redoc_url=None)  # such pages load scripts from elsewhere
     routes = Routes(Guard(access, desk.refuse))
-    for resource in (dead_letters, events, schedules, escalations, audit):
+    for resource in (dead_letters, operations, events, schedules, escalations, audit):
         resource.declare(routes, desk)
     app.include_router(routes.router)
     _translate(app)

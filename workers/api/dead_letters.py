@@ -4,6 +4,7 @@ Flow: guard → desk → `holdfast/temporal/cases.py` and `case_list.py`.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
@@ -189,15 +190,17 @@ async def _page(desk: Desk, query: PageQuery) -> dict[str, Any]:
     start = cursor_of(query.cursor, plain) if query.cursor is not None else None
     items: list[dict[str, Any]] = []
     looked, end = 0, Cursor()
+    size = query.limit + 1 if where is None else case_list.PAGE
     try:
-        async for summary, place in case_list.each_case(desk.client(), wanted, start=start):
-            if len(items) == query.limit or looked == LOOKED_AT:
-                return {"items": items, "next": cursor_text(end, plain)}
-            if where is None or where.takes(summary):
-                items.append(summary.plain())
-            looked, end = looked + 1, place
-            if looked % BREATH == 0:
-                await asyncio.sleep(0)
+        async with contextlib.aclosing(case_list.each_case(desk.client(), wanted, start=start, page=size)) as each:
+            async for summary, place in each:
+                if len(items) == query.limit or looked == LOOKED_AT:
+                    return {"items": items, "next": cursor_text(end, plain)}
+                if where is None or where.takes(summary):
+                    items.append(summary.plain())
+                looked, end = looked + 1, place
+                if looked % BREATH == 0:
+                    await asyncio.sleep(0)
     except RejectedInput as error:
         if start is None or error.code is ErrorCode.INPUT_INVALID:
             raise

@@ -13,7 +13,7 @@ _TEXTS = {
     403: "The token's scope does not include this; or the request comes from a web page.",
     404: "There is no such thing.",
     408: "The body did not arrive in time.",
-    409: "The case is in a state in which this cannot be done; the code says which.",
+    409: "The case, or the operation, is in a state in which this cannot be done; the code says which.",
     413: "The body is too large.",
     415: "Send Content-Type: application/json.",
     421: "The API is not called by this Host.",
@@ -64,8 +64,8 @@ def document(app: FastAPI, scopes: dict[str, Scope]) -> dict[str, Any]:
     found["info"] = {
         "title": "Holdfast admin API",
         "version": __version__,
-        "description": "Dead letters, schedules, escalations and events by HTTP. Ids may be sent as they are or"
-        " percent-encoded. Every operation (POST) is written to the audit log before it is done.",
+        "description": "Dead letters, operations over many, schedules, escalations and events by HTTP. Ids may be sent"
+        " as they are or percent-encoded. Every operation (POST) is written to the audit log before it is done.",
     }
     components = found.setdefault("components", {})
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}

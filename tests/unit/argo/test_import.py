@@ -43,9 +43,11 @@ def test_the_example_becomes_a_file_that_passes_check(tmp_path: Path) -> None:
     for finding in imported.findings:
         assert finding.show() in imported.text
     lost = {finding.what for finding in imported.findings if finding.kind == "lost"}
-    assert {"dlqTrigger", "rateLimit", "conditions 'push && paid'", "trigger of kind slack"} <= lost
+    assert {"dlqTrigger", "rateLimit", "trigger of kind slack"} <= lost
     assert "#     slack:" in imported.text
-    assert "#   condition: push && paid" in imported.text
+    (join,) = [trigger for trigger in config.triggers.values() if trigger.join is not None]
+    assert join.condition == "push && paid"
+    assert {part.key for part in join.join.values()} == {'"all"'} if join.join else False
 
 
 def test_the_command_writes_the_file_once_and_lists_what_is_lost(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from holdfast.telemetry.document import telemetry_markdown
 from holdfast.telemetry.metrics import Metrics
 
 EXPOSED = {
+    "holdfast_audit_fill",
     "holdfast_api_requests_total",
     "holdfast_deliveries_total",
     "holdfast_dead_letters_open",
@@ -31,12 +32,16 @@ EXPOSED = {
     "holdfast_gateway_ingest_duration_seconds",
     "holdfast_gateway_rejections_unkept_total",
     "holdfast_gateway_requests_total",
+    "holdfast_joins_total",
     "holdfast_notifications_total",
     "holdfast_queue_depth",
     "holdfast_schedules_missed_total",
     "holdfast_schedules_stopped_total",
     "holdfast_schedules_ticks_total",
     "holdfast_sweeper_findings_total",
+    "holdfast_breaker_open",
+    "holdfast_delivery_held_total",
+    "holdfast_paused",
     "holdfast_spool_drained_total",
     "holdfast_spool_events",
     "holdfast_spool_oldest_age_seconds",
@@ -158,13 +163,18 @@ def _used() -> Metrics:
     metrics.config_reloaded("applied")
     metrics.queue_depth(1, 2)
     metrics.dead_letters_open(4)
+    metrics.audit_fill(0.5)
     metrics.circuit(False)
     metrics.attempted("receipt", "delivered")
+    metrics.joined("chase", "fired")
     metrics.delivered("receipt", 0.1)
     metrics.ticked("nightly", "published")
     metrics.tick_missed("nightly", "missed")
     metrics.schedule_stopped("nightly")
     metrics.retried("receipt", "target.timeout")
+    metrics.held("bill", "rate")
+    metrics.breaker("target/billing", True)
+    metrics.paused("trigger/bill", True)
     metrics.notified("slack", "sent")
     metrics.swept("run.terminated", "dead-lettered")
     metrics.unaccounted({"github": 0})
