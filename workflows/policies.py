@@ -88,7 +88,6 @@ JOIN_AGAIN = timedelta(minutes=10)  # a delivery that has waited so long asks wh
 LOOK_AT_HEAD = timedelta(minutes=1)  # a head that was terminated says nothing
 LOOK_AT_CASE = timedelta(seconds=15)
 CASE_APPEARS_WITHIN = timedelta(minutes=10)  # a head that failed without a dead letter stops its key no longer
-LONG_HISTORY = 2_000  # events
 MAX_WAITING = 5_000  # deliveries of one key; the input of a run may be 2 MiB
 WATCH_EVERY = timedelta(seconds=30)
 WATCH_SOON = timedelta(seconds=5)  # something is suspected, or not all of it was read

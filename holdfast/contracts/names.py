@@ -40,7 +40,7 @@ JOIN_QUEUE = "join_queue"
 # signals
 RELEASE = "release"  # to a delivery that is held: look again now
 TURN = "turn"  # to a delivery that stands in a queue: what its queue decided
-JOIN = "join"  # to a queue: one more delivery
+STAND_IN = "join"  # to a queue: one more delivery
 DONE = "done"  # to a queue: a delivery has ended
 SKIP = "skip"  # to a queue, by a person: let what follows go on
 
@@ -80,7 +80,6 @@ CONFIRM = "confirm"
 PAUSE = "pause"
 RESUME = "resume"
 CANCEL = "cancel"
-PROGRESS = "progress"
 # signal and query of an escalation; it also takes `acknowledge`, as Update and as signal
 REPORT = "report"
 SHOW_ESCALATION = "escalation"
@@ -107,11 +106,10 @@ SEARCH_ATTRIBUTES = (
     SA_KEY,
 )
 
-STATE_WAITING = "waiting"  # joins: a window is open; at its end fired, ruled-out, otherwise, dropped, dead-lettered
+STATE_WAITING = "waiting"  # a window of a join is open; or a delivery is held back, with no attempt under way
 STATE_JOINED = "joined"  # an event that a join holds, or held: the join says what came of it
 STATE_RETRYING = "retrying"
 STATE_DEAD_LETTERED = "dead-lettered"
-STATE_WAITING = "waiting"  # held back by a limit, a pause, a time or the order of its key; no attempt is under way
 STATE_BLOCKED = "blocked"  # of a queue: its head is a dead letter that nobody has closed
 STATE_SUPERSEDED = "superseded"  # a later event of its key took its place: never sent
 STATE_DELIVERED = "delivered"  # set only where it was retrying before: the first success costs no command

@@ -42,7 +42,6 @@ _TRIGGER = SearchAttributeKey.for_keyword(names.SA_TRIGGER)
 _STATE = SearchAttributeKey.for_keyword(names.SA_STATE)
 _KEY = SearchAttributeKey.for_keyword(names.SA_KEY)
 _ERROR = SearchAttributeKey.for_keyword(names.SA_ERROR)
-_KEY = SearchAttributeKey.for_keyword(names.SA_KEY)
 
 
 @dataclass(frozen=True, slots=True)
