@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -34,10 +35,16 @@ MORE = """  stripe:
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
 
+def impatient(config: str) -> str:
+    """Return the configuration with sources that hold nobody for long: `Prefer: wait=10` is a documented example."""
+    waiting = re.sub(r"(?m)^(    verify: \{.*\})$", r"\1\n    wait: 1s", config)
+    return waiting.replace("    path: /hooks/orders/{tenant}\n", "    path: /hooks/orders/{tenant}\n    wait: 1s\n")
+
+
 @pytest.fixture
 async def gateway(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[Running]:
     """Serve sources of every kind on empty streams."""
-    async with gateways.fresh(nats_server, tmp_path, CONFIG + MORE) as running:
+    async with gateways.fresh(nats_server, tmp_path, impatient(CONFIG + MORE)) as running:
         yield running
 
 
@@ -50,7 +57,7 @@ async def test_schemathesis_finds_no_server_error(gateway: Running, tmp_path: Pa
     command = [str(Path(sys.executable).with_name("st")), "run", f"{url}/openapi.json", "--url", url]
     command += ["--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--mode", "all", "--no-color"]
     command += ["--max-examples", str(EXAMPLES), "--generation-deterministic", "--max-failures", "5"]
-    command += ["--request-timeout", "10", "--header", f"Authorization: Bearer {SECRET}"]
+    command += ["--request-timeout", "20", "--header", f"Authorization: Bearer {SECRET}"]
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     child = await asyncio.create_subprocess_exec(
         *command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
