@@ -25,8 +25,8 @@ from tests.workers import event, fresh_bus, settings_of
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
 
 WORKERS = 4
-RATE = 50
-EVENTS = 600
+RATE = 20  # well below what two busy cores deliver, so that it is the limit that is measured
+EVENTS = 400
 KEYS = 6
 PER_KEY = 12
 CONFIG = """
@@ -78,6 +78,7 @@ async def plant(
         "NATS_MONITOR_URL": nats.monitor_url,
         "TEMPORAL_ADDRESS": temporal_server.plan.address,
         "HOLDFAST_WORKER_OPS_PORT": "0",
+        "HOLDFAST_WORKER_API": "false",
     }
     command = [sys.executable, "-m", "holdfast.cli.main", "worker", "--config", str(file)]
     async with fresh_bus(settings) as bus:
@@ -106,7 +107,7 @@ async def publish(bus: Bus, name: str, body: str) -> None:
 
 
 async def test_four_processes_keep_one_rate(plant: Plant) -> None:
-    """A slow target limited to 50/s gets 50/s ± 10 % from four processes, and never two slots at once."""
+    """A slow target limited to 20/s gets 20/s ± 10 % from four processes, and never more in any second."""
     plant.sink.standing["/paced"] = Reply(delay=0.2)
     run = os.urandom(4).hex()
     for n in range(EVENTS):

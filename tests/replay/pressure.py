@@ -104,7 +104,10 @@ def queued(*said: tuple[str, Any], **how: Any) -> Scenario:
     return play
 
 
-_TWO = ((names.JOIN, JoinInput(delivery="gone-1", sequence=1)), (names.JOIN, JoinInput(delivery="gone-2", sequence=2)))
+_TWO = (
+    (names.QUEUE_JOIN, JoinInput(delivery="gone-1", sequence=1)),
+    (names.QUEUE_JOIN, JoinInput(delivery="gone-2", sequence=2)),
+)
 _FAILED = (names.DONE, DoneInput(delivery="gone-1", delivered=False))
 _SKIP = (names.SKIP, SkipInput(by="ana", reason="looked at"))
 
