@@ -1,6 +1,6 @@
 """The activities behind a redrive: decide anew what the event should do, or put unreadable bytes back on the bus.
 
-Flow: DeadLetter → **prepare_redrive** → EventDelivery; or: DeadLetter → **republish** → stream EVENTS.
+Flow: DeadLetter → **prepare_redrive** → EventDelivery; or: DeadLetter → **republish** → its stream.
 """
 
 import asyncio
@@ -16,9 +16,10 @@ from activities.boundary import boundary
 from activities.publish import Ticks
 from holdfast import ids
 from holdfast.bus.connect import Bus
+from holdfast.bus.lookup import event_streams
 from holdfast.bus.objects import Loading, load_body
 from holdfast.bus.publish import publish_message
-from holdfast.bus.streams import subject_for
+from holdfast.bus.streams import EVENTS, subject_for
 from holdfast.contracts import names
 from holdfast.contracts.dead_letter import (
     DeadLetterRecord,
@@ -79,6 +80,7 @@ class Redrives:
             delivery = DeliveryInput(
                 envelope=envelope,
                 spec=spec,
+                stream=given.record.stream or EVENTS,
                 sequence=given.record.sequence,
                 redrive=given.redrive,
                 completed=tuple(one for one in given.record.steps if one.stands),
@@ -96,7 +98,7 @@ class Redrives:
             body = _raw(record, given.body)
             await publish_message(
                 self.bus,
-                _subject(record, body),
+                _subject(record, body, await _stream(self.bus, record)),
                 body,
                 ids.fingerprint("redrive", ids.redrive_id(record.id, given.redrive.number)),
                 timeout=TIMEOUT,
@@ -233,10 +235,16 @@ def _raw(record: DeadLetterRecord, body: str | None) -> bytes:
         raise PermanentFailure(ErrorCode.ENVELOPE_INVALID, "the dead letter's bytes are no base64") from error
 
 
-def _subject(record: DeadLetterRecord, body: bytes) -> str:
-    """Return the event's own subject where the bytes are an event now, else one for strays."""
+async def _stream(bus: Bus, record: DeadLetterRecord) -> str:
+    """Return the stream of events that the message came from; EVENTS where it came from none, or that was removed."""
+    came_from = record.stream or EVENTS
+    return came_from if came_from != EVENTS and came_from in await event_streams(bus) else EVENTS
+
+
+def _subject(record: DeadLetterRecord, body: bytes, stream: str) -> str:
+    """Return the event's own subject in `stream` where the bytes are an event now, else one for strays."""
     try:
         event = decode_envelope(body)
     except RejectedInput:
-        return subject_for(record.subject_source, record.id)
-    return subject_for(event.source, event.id)
+        return subject_for(record.subject_source, record.id, stream)
+    return subject_for(event.source, event.id, stream)

@@ -5,7 +5,7 @@ Flow: survey_operation → **survey**; advance_operation → **advance** → eve
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,8 +16,9 @@ from activities.slices import Slice, beating, tally_failed
 from holdfast import ids
 from holdfast.bus.connect import Bus
 from holdfast.bus.history import PastEvent, events_between, oldest, seek
-from holdfast.bus.lookup import find_unmatched, settled_up_to
+from holdfast.bus.lookup import event_streams, find_unmatched, settled_up_to
 from holdfast.bus.objects import Loading, load_body
+from holdfast.bus.streams import EVENTS, stream_named
 from holdfast.clock import rfc3339
 from holdfast.contracts.delivery import DeliveryInput, Replayed
 from holdfast.contracts.operations import Cursor, ReplayWork, SliceInput, SliceResult, Survey, Tally
@@ -25,6 +26,7 @@ from holdfast.domain.events import Envelope
 from holdfast.domain.explain import explain
 from holdfast.domain.expressions import EVENT, Absent, Expression, Found
 from holdfast.domain.matching import CompiledTrigger, Matched, Undecidable, Verdict, see
+from holdfast.domain.streams import DEFAULT_STREAM
 from holdfast.errors import ErrorCode, PermanentFailure, RejectedInput, bounded
 from holdfast.settings.file import LoadedConfig
 from holdfast.settings.live import LiveConfig
@@ -50,11 +52,9 @@ class Replays:
     async def survey(self, work: ReplayWork) -> Survey:
         """Count what would be delivered, and explain the first events. Raises RejectedInput, Unavailable."""
         where, triggers = self._verified(work)
-        first, end = await seek(self.bus, work.since), await seek(self.bus, work.until) - 1
-        # what the dispatcher has not settled is still on its way to its triggers
-        end = min(end, await settled_up_to(self.bus))
+        ends = await self._ends(work)
         count, by, sample = 0, dict[str, int](), list[dict[str, Any]]()
-        async with contextlib.aclosing(self._wanted(work, where, first - 1, end)) as found:
+        async with contextlib.aclosing(self._wanted(work, where, Cursor(), ends)) as found:
             async for event in found:
                 activity.heartbeat()
                 envelope = event.envelope
@@ -64,21 +64,27 @@ class Replays:
                 count += ready
                 if len(sample) < SAMPLE:
                     sample.append(_line(envelope, [*said, *_reasons(triggers, envelope)]))
-        return Survey(count=count, by=by, sample=tuple(sample), note=await self._since(work), end=max(end, 0))
+        return Survey(
+            count=count,
+            by=by,
+            sample=tuple(sample),
+            note=await self._since(work, ends),
+            end=ends.get(EVENTS, 0),
+            ends=ends,
+        )
 
     async def advance(self, part: Slice, work: ReplayWork) -> SliceResult:
         """Deliver the next events, one after the other. Raises Unavailable with what was done kept."""
         where, triggers = self._verified(work)
-        first = await seek(self.bus, work.since)
-        after = max(part.cursor.sequence, first - 1)
-        found = self._wanted(work, where, after, part.given.end)
+        ends = part.given.ends or {EVENTS: part.given.end}  # without: it was counted when there was one stream
+        found = self._wanted(work, where, part.cursor, ends)
         async with beating(part), contextlib.aclosing(found):
             async for event in found:
                 tally = Tally()
                 if event.envelope is not None:
                     for verdict in await self._decide(triggers, event.envelope):
                         tally = tally.plus(await self._one(part, work, event, verdict))
-                part.moved(Cursor(sequence=event.sequence), tally)
+                part.moved(Cursor(stream=event.stream, sequence=event.sequence), tally)
                 if part.over:
                     return part.result(finished=False)
         return part.result(finished=True)
@@ -97,7 +103,11 @@ class Replays:
             return Tally(skipped={before: 1})
         await part.turn()
         given = DeliveryInput(
-            envelope=envelope, spec=verdict.spec, sequence=event.sequence, replay=_lineage(part.given, work, normal)
+            envelope=envelope,
+            spec=verdict.spec,
+            stream=event.stream,
+            sequence=event.sequence,
+            replay=_lineage(part.given, work, normal),
         )
         try:
             started = await start_delivery(activity.client(), given)
@@ -145,9 +155,28 @@ class Replays:
             return FORGOTTEN
         return None
 
-    async def _wanted(self, work: ReplayWork, where: Expression | None, after: int, end: int) -> Any:
+    async def _ends(self, work: ReplayWork) -> dict[str, int]:
+        """Return the last place that is meant, by stream."""
+        ends = {}
+        for stream in await event_streams(self.bus):
+            end = await seek(self.bus, stream, work.until) - 1
+            # what the dispatcher has not settled is still on its way to its triggers
+            ends[stream] = max(0, min(end, await settled_up_to(self.bus, stream)))
+        return ends
+
+    async def _past(self, work: ReplayWork, cursor: Cursor, ends: Mapping[str, int]) -> AsyncIterator[PastEvent]:
+        """Yield the source's events past `cursor`, one stream after the other, EVENTS first."""
+        streams = sorted(ends, key=lambda name: (name != EVENTS, name))
+        done = cursor.stream or EVENTS
+        for stream in streams[streams.index(done) if done in streams else 0 :]:
+            first = await seek(self.bus, stream, work.since)
+            after = max(cursor.sequence if stream == done else 0, first - 1)
+            async for event in events_between(self.bus, work.source, stream, after=after, end=ends[stream]):
+                yield event
+
+    async def _wanted(self, work: ReplayWork, where: Expression | None, cursor: Cursor, ends: Mapping[str, int]) -> Any:
         """Yield the events that are meant; those between are passed over in silence."""
-        async for event in events_between(self.bus, work.source, after=after, end=end):
+        async for event in self._past(work, cursor, ends):
             envelope = event.envelope
             if envelope is None:
                 continue
@@ -199,13 +228,23 @@ class Replays:
             raise RejectedInput(ErrorCode.INPUT_INVALID, f"trigger {work.trigger} does not listen to {work.source}")
         return where, (trigger,)
 
-    async def _since(self, work: ReplayWork) -> str:
-        first = await oldest(self.bus)
+    async def _since(self, work: ReplayWork, streams: Iterable[str]) -> str:
+        """Say what people must know of the streams that the source's events are or were in."""
+        source = self.loaded.config.sources.get(work.source)
+        name = DEFAULT_STREAM if source is None else source.stream
+        policy, home = self.loaded.config.bus.streams.of_events.get(name), stream_named(name)
+        if policy is not None and policy.keeps != "limits":
+            return (
+                f"The stream {home} deletes an event as soon as it is settled (retention {policy.keeps}): there is"
+                " nothing of it to replay. Failed events are redriven from their dead letters, which hold them whole."
+            )
+        first = await oldest(self.bus, home) if home in streams else None
         if first is None:
-            return "The stream holds no events."
-        if first > work.since:
-            return f"Events exist from {rfc3339(first)} on; what was before is purged (bus.streams.events.archive_for)."
-        return ""
+            return "The stream holds no events." if home == EVENTS else f"The stream {home} holds no events."
+        if first <= work.since:
+            return ""
+        went = "evicted" if policy is not None and policy.evicts else f"purged (bus.streams.{name}.archive_for)"
+        return f"Events exist from {rfc3339(first)} on; what was before is {went}."
 
 
 def _lineage(given: SliceInput, work: ReplayWork, normal: str) -> Replayed:

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 
 from holdfast import ids
 from holdfast.bus.connect import Bus
-from holdfast.bus.lookup import find_dead_letters
+from holdfast.bus.lookup import event_streams, find_dead_letters
 from holdfast.bus.retention import fill_of, first_after
 from holdfast.bus.stranded import health_of
-from holdfast.bus.streams import DEAD_LETTERS, DISPATCHER, ESCALATOR, ConsumerPlan
+from holdfast.bus.streams import DEAD_LETTERS, ESCALATOR, EVENTS, ConsumerPlan, dispatcher_of
 from holdfast.clock import Clock, rfc3339
 from holdfast.contracts.dead_letter import DeadLetterRecord
 from holdfast.contracts.sweeping import Finding
@@ -40,7 +40,8 @@ class BusSweep:
     async def findings(self, since: datetime) -> AsyncIterator[Finding | None]:
         """Yield what stands still; records stored before `since` were looked at before. Raises Unavailable."""
         settled: dict[str, int] = {}
-        for plan in (DISPATCHER, ESCALATOR):
+        streams = {EVENTS, *await event_streams(self.bus)}
+        for plan in (*map(dispatcher_of, sorted(streams)), ESCALATOR):
             try:
                 async for finding in self._consumer(plan, settled):
                     yield finding

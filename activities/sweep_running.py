@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from activities.sweep_runs import of_delivery, store
+from activities.sweep_runs import of_delivery, store, with_attempts
 from holdfast.bus.connect import Bus
 from holdfast.clock import Clock
 from holdfast.contracts import names
@@ -90,6 +90,7 @@ class RunningSweep:
         if given is None:
             return False
         record = of_delivery(given, run, ErrorCode.DELIVERY_OVERDUE, reason, self.clock.now())
+        record = await with_attempts(self.client, run, record)
         await store(self.bus, self.metrics, record)
         return True
 

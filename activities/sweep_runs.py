@@ -26,6 +26,7 @@ from holdfast.errors import ErrorCode, RejectedInput, bounded
 from holdfast.telemetry.metrics import Metrics
 from holdfast.temporal.connect import TemporalClient
 from holdfast.temporal.ended_runs import Beginning, beginning, decoded, end_of, ended_runs, latest
+from holdfast.temporal.known_attempts import attempts_of
 from holdfast.temporal.run_list import ListedRun
 from holdfast.temporal.starts import start_case
 
@@ -90,7 +91,8 @@ class RunSweep:
             given = await decoded(self.client, began.arguments[0], DeliveryInput)
             if given is not None:
                 text = f"the delivery {told}; an attempt that was under way may still have arrived"
-                return of_delivery(given, run, ENDS[run.status][1], text, self.clock.now())
+                record = of_delivery(given, run, ENDS[run.status][1], text, self.clock.now())
+                return await with_attempts(self.client, run, record)
         return self._unreadable(run, began, told)
 
     async def _of_tick(self, run: ListedRun, began: Beginning, told: str) -> DeadLetterRecord | None:
@@ -179,10 +181,20 @@ def of_delivery(given: DeliveryInput, run: ListedRun, code: str, message: str, a
         key=given.spec.key or "",
         workflow_id=run.workflow_id,
         run_id=run.run_id,
+        stream=given.stream,
         sequence=given.sequence,
         traceparent=event.traceparent,
         trace_id=trace_id(event.traceparent),
         redrive=given.redrive,
+    )
+
+
+async def with_attempts(client: TemporalClient, run: ListedRun, record: DeadLetterRecord) -> DeadLetterRecord:
+    """Return the record with the failed attempts that are known of the run. Raises Unavailable."""
+    known = await attempts_of(client, run)
+    omitted = known.count - len(known.log)
+    return record.model_copy(
+        update={"attempts": known.log, "attempt_count": known.count, "attempts_omitted": max(0, omitted)}
     )
 
 

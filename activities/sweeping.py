@@ -12,6 +12,7 @@ from temporalio import activity
 
 from activities.boundary import boundary
 from activities.sweep_bus import BusSweep
+from activities.sweep_cases import CaseSweep
 from activities.sweep_running import RunningSweep
 from activities.sweep_runs import RunSweep
 from holdfast.bus.connect import Bus
@@ -106,9 +107,20 @@ class Sweeps:
         since, config = given.window.since, self.config
         match given.part:
             case "runs":
-                return RunSweep(client, self.bus, self.metrics, self.clock).findings(since)
+                return _both(
+                    RunSweep(client, self.bus, self.metrics, self.clock).findings(since), CaseSweep(client).findings()
+                )
             case "running":
                 return RunningSweep(client, self.bus, self.metrics, self.clock, config.deadline).findings()
             case "bus":
                 sweep = BusSweep(client, self.bus, self.clock, config.stuck_after, config.deadline)
                 return sweep.findings(since)
+
+
+async def _both(
+    first: AsyncIterator[Finding | None], second: AsyncIterator[Finding | None]
+) -> AsyncIterator[Finding | None]:
+    async for finding in first:
+        yield finding
+    async for finding in second:
+        yield finding

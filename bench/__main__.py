@@ -16,6 +16,7 @@ from rich.table import Table
 
 from bench import load
 from bench.bulk import bulk
+from bench.custody import custody
 from bench.filters import filter_costs
 from bench.schemes import verification_costs
 from bench.stack import resident, running
@@ -267,6 +268,7 @@ PARTS: dict[str, Callable[[], Awaitable[list[Row]]]] = {
     "abuse": abuse,
     "filters": filters,
     "bulk": bulk,
+    "custody": custody,
 }
 
 

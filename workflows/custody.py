@@ -33,11 +33,12 @@ def narrated(report: CustodyReport) -> str:
     """Return what the UI shows: a table, and the events that do not add up."""
     lines = [
         "### Every event is accounted for" if report.adds_up else f"### {report.total.unaccounted} events unaccounted",
-        "| source | received | delivered | dead-lettered | unmatched | in flight | unaccounted |",
-        "|---|---|---|---|---|---|---|",
+        "| source | received | delivered | dead-lettered | unmatched | in flight | unaccounted | evicted | unnamed |",
+        "|---|---|---|---|---|---|---|---|---|",
         *map(_row, report.sources),
         *(
-            f"* `{ref.source}` `{ref.event_id}`, message {ref.sequence}: {ref.detail}"
+            f"* `{ref.source}` `{ref.event_id}`, message {ref.sequence} of {ref.stream}: {ref.detail}"
+            + (f"; `{ref.remedy}`" if ref.remedy else "")
             for ref in report.unaccounted[:20]
         ),
     ]
@@ -47,5 +48,5 @@ def narrated(report: CustodyReport) -> str:
 def _row(one: SourceCount) -> str:
     return (
         f"| {one.source} | {one.received} | {one.delivered} | {one.dead_lettered} | {one.unmatched} | {one.in_flight}"
-        f" | {one.unaccounted} |"
+        f" | {one.unaccounted} | {one.evicted} | {one.unnamed} |"
     )

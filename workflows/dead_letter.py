@@ -284,6 +284,11 @@ class DeadLetter:
                 self._automatic(case, f"because {seen.delivery} was delivered")
             return
         newer = given_as(SupersededInput, raw)
+        if newer.own_run:
+            if case.state in WAITING:
+                note = f"its delivery was reset after it had failed, and delivered in run {newer.own_run}"
+                self._move(case, Move.SUPERSEDE, SELF, note)
+            return
         if case.record.handling.resolve_on_newer and case.state in WAITING:
             self._move(case, Move.SUPERSEDE, SELF, f"a newer event of the same key was delivered by {newer.delivery}")
 

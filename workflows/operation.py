@@ -131,6 +131,7 @@ class Operation:
             rate=given.rate,
             began=self.began,
             end=self.survey.end,
+            ends=self.survey.ends,
             cursor=self.cursor,
             items=max(1, min(policies.SLICE_ITEMS, int(given.rate.per_second * policies.SLICE.total_seconds()))),
             not_before=self.not_before,

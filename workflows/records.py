@@ -47,6 +47,7 @@ def of_delivery(given: DeliveryInput, outcome: GaveUp, facts: RunFacts) -> DeadL
         key=given.spec.key or "",
         workflow_id=facts.workflow_id,
         run_id=facts.run_id,
+        stream=given.stream,
         sequence=given.sequence,
         traceparent=event.traceparent,
         trace_id=trace_id(event.traceparent),

@@ -121,13 +121,18 @@ async def find_record(bus: Bus, record: DeadLetterRecord) -> FoundDeadLetter | N
 async def find_unmatched(bus: Bus, source: str, event_id: str) -> Unmatched | None:
     """Find the record that no trigger wanted an event, or None. Raises Unavailable."""
     async for raw in read(bus, UNMATCHED, unmatched_subject(source, event_id)):
-        try:
-            record = Unmatched.model_validate_json(raw.data)
-        except ValidationError:
-            continue
-        if (record.source, record.event_id) == (source, event_id):
+        record = unwanted(raw.data)
+        if record is not None and (record.source, record.event_id) == (source, event_id):
             return record
     return None
+
+
+def unwanted(data: bytes) -> Unmatched | None:
+    """Read one record of UNMATCHED; None for what is none."""
+    try:
+        return Unmatched.model_validate_json(data)
+    except ValidationError:
+        return None
 
 
 async def find_dead_letters(
@@ -170,6 +175,15 @@ def evicted(data: bytes) -> Evicted | None:
 
 async def settled_up_to(bus: Bus, stream: str = EVENTS) -> int:
     """Return the dispatcher's ack floor in a stream: everything up to it is settled; 0 without a dispatcher."""
+    return await _position(bus, stream, "ack_floor")
+
+
+async def handed_out_up_to(bus: Bus, stream: str) -> int:
+    """Return the last sequence that a stream's dispatcher was given; 0 without a dispatcher. Raises Unavailable."""
+    return await _position(bus, stream, "delivered")
+
+
+async def _position(bus: Bus, stream: str, which: str) -> int:
     subject = f"$JS.API.CONSUMER.INFO.{stream}.{dispatcher_of(stream).name}"
     reply, error = _json(await bus.part(Requests).request(subject, b"", timeout=CALL))
     if error is not None:
@@ -177,7 +191,7 @@ async def settled_up_to(bus: Bus, stream: str = EVENTS) -> int:
             return 0
         raise of_api_error(error.get("err_code"), error.get("code"), error.get("description"))
     try:
-        return int(reply["ack_floor"]["stream_seq"])
+        return int(reply[which]["stream_seq"])
     except (KeyError, TypeError, ValueError, OverflowError) as unreadable:
         raise Unavailable(
             ErrorCode.BUS_UNAVAILABLE, "the bus describes a consumer without its position"

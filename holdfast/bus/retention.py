@@ -23,6 +23,7 @@ class StreamFill:
     first: int
     last: int
     max_bytes: int
+    forgets: bool = False  # its policy removes messages: when they are acknowledged, when it is full, or with time
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,10 @@ async def reach_of(bus: Bus, plan: ConsumerPlan) -> Reach:
 async def fill_of(bus: Bus, stream: str) -> StreamFill:
     """Return how full a stream is. Raises Unavailable."""
     info = await _call(bus, f"STREAM.INFO.{stream}")
-    state = info["state"]
+    state, config = info["state"], info["config"]
+    forgets = config.get("retention") != "limits" or config.get("discard") == "old" or bool(config.get("max_age"))
     return StreamFill(
-        state["messages"], state["bytes"], state["first_seq"], state["last_seq"], info["config"]["max_bytes"]
+        state["messages"], state["bytes"], state["first_seq"], state["last_seq"], config["max_bytes"], forgets
     )
 
 

@@ -42,8 +42,11 @@ def custody(
     """Count what was received, and where it is: delivered, dead-lettered, unmatched or in flight.
 
     Received is counted on the bus, the rest where it ended, so the two can disagree: every event that does not add up
-    is named. The same is counted every day by the Temporal Schedule `holdfast-custody`; its results are in the Temporal
-    UI.
+    is named, with the command that delivers it. The same is counted every day by the Temporal Schedule
+    `holdfast-custody`; its results are in the Temporal UI.
+
+    `evicted` left a stream with discard old before anybody had them; `unnamed` were settled and deleted by a stream
+    that keeps nothing (tasks, transactions), and nothing says which they were.
 
     Times are those at which the bus stored the event. Exit code 1: something does not add up.
     """
@@ -68,16 +71,37 @@ async def _count(settings: ProcessSettings, loaded: LoadedConfig, given: Custody
 def _show(report: CustodyReport) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("source", overflow="fold")
-    for column in ("received", "delivered", "dead-lettered", "unmatched", "in flight", "unaccounted"):
+    for column in (
+        "received",
+        "delivered",
+        "dead-lettered",
+        "unmatched",
+        "in flight",
+        "unaccounted",
+        "evicted",
+        "unnamed",
+    ):
         table.add_column(column, justify="right")
     for one in (*report.sources, report.total):
         table.add_row(*_row(one))
     console().print(table)
     say(f"events stored from {rfc3339(report.since) if report.since else 'the beginning'} to {rfc3339(report.until)}")
+    for line in report.streams:
+        for gap in line.evictions:
+            say(f"evicted from {line.stream} before anybody had them: {gap.count} of {gap.first} to {gap.last}")
+        if line.unnamed:
+            say(
+                f"{line.unnamed} messages of {line.stream} were settled and deleted, and nothing says which events they"
+                " were: copies of events that were delivered before, as a rule"
+            )
     for ref in report.unaccounted:
-        console().print(escape(f"unaccounted: {ref.source} {ref.event_id} (message {ref.sequence}): {ref.detail}"))
+        place = f"message {ref.sequence} of {ref.stream}"
+        console().print(escape(f"unaccounted: {ref.source} {ref.event_id} ({place}): {ref.detail}"))
+        if ref.remedy:
+            console().print(escape(f"  {ref.remedy}"), soft_wrap=True, highlight=False)  # to be copied
 
 
 def _row(one: SourceCount) -> tuple[str, ...]:
-    numbers = (one.received, one.delivered, one.dead_lettered, one.unmatched, one.in_flight, one.unaccounted)
+    settled = (one.received, one.delivered, one.dead_lettered, one.unmatched)
+    numbers = (*settled, one.in_flight, one.unaccounted, one.evicted, one.unnamed)
     return (escape(one.source) or "all", *map(str, numbers))

@@ -1,6 +1,6 @@
 """`holdfast replay`: events of the past to the triggers as they are configured now, under new, linked identities.
 
-Flow: stream EVENTS → **replay** → decide → EventDelivery `{delivery}:replay-…`.
+Flow: the streams of events → **replay** → decide → EventDelivery `{delivery}:replay-…`.
 """
 
 from datetime import UTC, datetime
@@ -59,6 +59,9 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter per option
     Filters are asked as for new events. What a trigger has delivered is not delivered to it again, unless you say
     --again; what is delivered has an identity of its own, linked to the original, so receivers see a new
     Idempotency-Key. [bold]--dry-run[/bold] says which triggers would match which events, and why.
+
+    All streams of events are read. One with the preset tasks or transactions deletes an event when it is settled, so
+    there is nothing of it to replay.
     """
     settings, now = load_settings(None, data_dir), datetime.now(UTC)
     first, last = moment_of("--since", since, now), now if until is None else moment_of("--until", until, now)

@@ -98,12 +98,16 @@ class RecoveredInput(BaseModel):
 
 
 class SupersededInput(BaseModel):
-    """Signal `superseded`: a delivery of a newer event of the same key succeeded at `at`."""
+    """Signal `superseded`: a delivery of a newer event of the same key succeeded at `at`.
+
+    `own_run`: it was the case's own delivery, reset after it had failed; the run that delivered.
+    """
 
     model_config = _FROZEN
 
     at: AwareDatetime
     delivery: str
+    own_run: str = ""
 
 
 class HistoryEntry(BaseModel):

@@ -130,3 +130,6 @@ MEMO_COUNTED_SINCE = "holdfast-counted-since"  # stop_when counts ticks after th
 # memo of a delivery that was made anew from the stream: the operation, and the delivery it repeats
 MEMO_REPLAY = "holdfast-replay"
 MEMO_REPLAY_OF = "holdfast-replay-of"
+
+# memo of every delivery that came from the bus: `{stream}/{sequence}`; the only trace of an event whose stream forgets
+MEMO_PLACE = "holdfast-place"

@@ -87,6 +87,7 @@ class Survey(BaseModel):
     sample: tuple[dict[str, Any], ...] = ()
     note: str = ""  # what people must know: from when on events exist, …
     end: int = 0  # replay: the last place in EVENTS
+    ends: dict[str, int] = {}  # replay: the last place in each stream of events
 
 
 class Cursor(BaseModel):
@@ -96,7 +97,8 @@ class Cursor(BaseModel):
 
     before: str = ""  # bulk: start time of the last case, as visibility has it
     seen: tuple[str, ...] = ()  # bulk: run ids of the cases done at exactly that time
-    sequence: int = 0  # replay: the last event that was looked at
+    stream: str = ""  # replay: the stream that it has come to; those before are done
+    sequence: int = 0  # replay: the last event of it that was looked at
 
 
 class Tally(BaseModel):
@@ -221,6 +223,7 @@ class SliceInput(BaseModel):
     rate: Rate
     began: AwareDatetime
     end: int
+    ends: dict[str, int] = {}
     cursor: Cursor
     items: int
     not_before: AwareDatetime | None = None

@@ -20,6 +20,7 @@ class Fate(StrEnum):
     UNMATCHED = "unmatched"
     IN_FLIGHT = "in flight"
     UNACCOUNTED = "unaccounted"
+    EVICTED = "evicted"  # by the policy of its stream, before anybody had it
 
 
 @dataclass(frozen=True, slots=True)

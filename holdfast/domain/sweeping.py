@@ -23,6 +23,7 @@ class FindingKind(StrEnum):
     WORKER_GONE = "worker.gone"
     OVERDUE = "overdue"
     CASE_MISSING = "case.missing"  # a record in DEAD_LETTERS that nobody made a case of
+    CASE_OVERTAKEN = "case.overtaken"  # it waits, and its delivery, reset, has delivered
     STRANDED = "bus.stranded"
     CONSUMER = "bus.consumer"
 
@@ -32,6 +33,7 @@ class Answer(StrEnum):
 
     DEAD_LETTERED = "dead-lettered"
     CASE_STARTED = "case started"
+    CASE_RESOLVED = "case resolved"
     TERMINATED = "terminated"  # past its deadline and not able to move; its dead letter is written or follows
     ALERT = "alert"
     NONE = "nothing to do"

@@ -34,13 +34,30 @@ SWEEP_EVENTS = (
     LogEvent(
         "custody.counted",
         "info",
-        ("since", "until", "received", "delivered", "dead_lettered", "unmatched", "in_flight", "unaccounted"),
+        (
+            "since",
+            "until",
+            "received",
+            "delivered",
+            "dead_lettered",
+            "unmatched",
+            "in_flight",
+            "unaccounted",
+            "evicted",
+            "unnamed",
+        ),
         "A custody report was made.",
+    ),
+    LogEvent(
+        "custody.evicted",
+        "warning",
+        ("stream", "from", "to", "events"),
+        "Events that left their stream before anybody had them, as its policy allows.",
     ),
     LogEvent(
         "custody.unaccounted",
         "error",
-        ("source", "event_id", "sequence", "detail"),
-        "An event that was answered 2xx cannot be accounted for.",
+        ("source", "event_id", "stream", "sequence", "detail", "remedy"),
+        "An event that was answered 2xx cannot be accounted for; `remedy` is the command that delivers it.",
     ),
 )

@@ -4,7 +4,8 @@ Flow: Custody → **traces_of** → judge.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 
 from temporalio.client import Client
 
@@ -36,6 +37,16 @@ async def traces_of(client: Client, events: Sequence[EventKey]) -> dict[EventKey
     for run in newest.values():
         found[run.source, run.event_id].append(trace_of(run))
     return found
+
+
+async def placed(client: Client, began: datetime | None, until: datetime | None) -> AsyncIterator[ListedRun]:
+    """Yield the deliveries started in this time that know where their event lay. Raises Unavailable."""
+    query = f"WorkflowType = '{names.EVENT_DELIVERY}' AND TaskQueue = '{names.TASK_QUEUE}'"
+    query += "" if began is None else f" AND StartTime >= '{began.isoformat()}'"
+    query += "" if until is None else f" AND StartTime < '{until.isoformat()}'"
+    async for run in runs(client, query):
+        if run.stream and run.sequence:
+            yield run
 
 
 async def traces_now(client: Client, deliveries: Sequence[str]) -> list[Trace]:

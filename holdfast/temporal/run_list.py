@@ -46,6 +46,8 @@ class ListedRun:
     started_at: datetime
     closed_at: datetime | None
     parent: str  # workflow id
+    stream: str = ""  # a delivery: where its event lay on the bus
+    sequence: int = 0
 
 
 async def runs(client: Client, query: str) -> AsyncIterator[ListedRun]:
@@ -71,6 +73,7 @@ def listed(info: WorkflowExecutionInfo) -> ListedRun:
         return str(json.loads(fields[name].data) or "") if name in fields else ""
 
     problems = json.loads(fields["TemporalReportedProblems"].data) if "TemporalReportedProblems" in fields else ()
+    stream, sequence = _place(info)
     return ListedRun(
         workflow_id=info.execution.workflow_id,
         run_id=info.execution.run_id,
@@ -85,4 +88,16 @@ def listed(info: WorkflowExecutionInfo) -> ListedRun:
         started_at=info.start_time.ToDatetime(UTC),
         closed_at=info.close_time.ToDatetime(UTC) if info.HasField("close_time") else None,
         parent=info.parent_execution.workflow_id,
+        stream=stream,
+        sequence=sequence,
     )
+
+
+def _place(info: WorkflowExecutionInfo) -> tuple[str, int]:
+    """Read where a delivery's event lay; nothing where it does not say."""
+    memo = info.memo.fields
+    try:
+        stream, _, sequence = str(json.loads(memo[names.MEMO_PLACE].data)).rpartition("/")
+        return stream, int(sequence)
+    except (KeyError, ValueError):
+        return "", 0

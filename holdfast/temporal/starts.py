@@ -75,7 +75,7 @@ async def start_delivery(
         names.EVENT_DELIVERY,
         given,
         id=normal if replay is None else ids.replay_id(normal, replay.again),
-        memo=None if replay is None else {names.MEMO_REPLAY: replay.operation, names.MEMO_REPLAY_OF: replay.of},
+        memo=_memo(given),
         # saves a round trip where a worker shares this process; nothing depends on it
         request_eager_start=queue is None and delay is None,
         start_delay=delay if queue is None else None,  # a signal would end it
@@ -213,6 +213,14 @@ async def _start(client: Client, workflow: str, given: Any, *, id: str, **option
     except Conflict:
         return Started(id, duplicate=True)
     return Started(id, duplicate=False)
+
+
+def _memo(given: DeliveryInput) -> dict[str, str]:
+    """Return where the event lay, and of what the delivery is a replay."""
+    replay = given.replay
+    lineage = {} if replay is None else {names.MEMO_REPLAY: replay.operation, names.MEMO_REPLAY_OF: replay.of}
+    place = {} if given.sequence is None else {names.MEMO_PLACE: f"{given.stream}/{given.sequence}"}
+    return lineage | place
 
 
 def _attributes(*pairs: tuple[SearchAttributeKey[str], str]) -> TypedSearchAttributes:

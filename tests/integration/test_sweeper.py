@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.client import WorkflowFailureError
 
 from holdfast import ids
 from holdfast.bus.publish import EventPublisher, publish_dead_letter
@@ -28,7 +29,7 @@ from holdfast.temporal.cases import redrive, show_case
 from holdfast.temporal.starts import start_case, start_delivery
 from tests import buses, durable
 from tests.conftest import assert_eventually
-from tests.durable import Stack, delivery
+from tests.durable import QUICK, Stack, delivery
 from tests.servers import NatsServer, TemporalServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -103,6 +104,8 @@ async def test_a_terminated_delivery_becomes_one_dead_letter(
     (record,) = await stack.dead_letters()
     assert (record.id, record.stage, record.code) == (workflow_id, Stage.SWEEP, "run.terminated")
     assert "a slip of the hand" in record.message
+    assert [(one.number, one.code) for one in record.attempts] == [(1, "target.failed")]
+    assert record.attempt_count == 1
     assert record.envelope is not None
     assert record.envelope.raw_body == b'{"n": 1}'
     assert record.spec is not None
@@ -124,6 +127,58 @@ async def test_a_reset_delivery_is_no_dead_letter(
     assert (finding.kind, finding.answer) == (FindingKind.RESET, Answer.NONE)
     assert "ended well" in finding.detail
     assert await stack.dead_letters() == []
+
+
+async def test_a_delivery_that_timed_out_becomes_a_dead_letter_with_its_attempts(stack: Stack, began: datetime) -> None:
+    """Started by hand with a timeout, it ends without a word; what had failed until then is in the record."""
+    workflow_id, retry = fresh("timeout"), QUICK.model_copy(update={"initial": timedelta(minutes=1)})
+    stack.sink.script["/"] = deque([Reply(503)] * 50)
+    given = delivery(stack.post(), event_id=workflow_id, retry=retry)
+    await stack.start(names.EVENT_DELIVERY, given, workflow_id, run_timeout=timedelta(seconds=4))
+    finding = await found(stack, began, workflow_id)
+    assert (finding.kind, finding.answer) == (FindingKind.TIMED_OUT, Answer.DEAD_LETTERED)
+    (record,) = await stack.dead_letters()
+    assert (record.stage, record.code) == (Stage.SWEEP, "run.timed_out")
+    assert [(one.number, one.code) for one in record.attempts] == [(1, "target.failed")]
+    assert record.attempt_count == 1
+
+
+async def test_a_delivery_cancelled_by_hand_writes_its_own_dead_letter(
+    stack: Stack, temporal_server: TemporalServer, began: datetime
+) -> None:
+    """Cancelling is heard by the delivery itself: one record of its own, and nothing for the sweeper."""
+    workflow_id = await hanging(stack, fresh("cancelled"))
+    await temporal(temporal_server, "workflow", "cancel", "-w", workflow_id)
+    with pytest.raises(WorkflowFailureError):
+        await stack.client.get_workflow_handle(workflow_id).result()
+    (record,) = await stack.dead_letters()
+    assert (record.stage, record.code) == (Stage.DELIVERY, "delivery.cancelled")
+    assert [one for one in await sweep(stack, began) if one.workflow_id == workflow_id] == []
+    assert len(await stack.dead_letters()) == 1
+
+
+async def test_a_failed_delivery_that_is_reset_and_delivers_resolves_its_case(
+    stack: Stack, temporal_server: TemporalServer, began: datetime
+) -> None:
+    """The case would wait for ever for something that has happened: the sweeper resolves it, with a note, once."""
+    given = delivery(stack.post(), event_id=fresh("after-all"))
+    stack.sink.script["/"] = deque([Reply(404)])
+    started = await start_delivery(stack.client, given)
+    await durable.failure(stack.client.get_workflow_handle(started.workflow_id))
+    (record,) = await stack.dead_letters()
+    await start_case(stack.client, record)
+    case = ids.case_id(record.id)
+    assert [one for one in await sweep(stack, began) if one.workflow_id == case] == []
+    words = ("workflow", "reset", "-w", started.workflow_id, "--type", "FirstWorkflowTask", "--reason", "mended")
+    await temporal(temporal_server, *words)
+    await stack.client.get_workflow_handle(started.workflow_id).result()
+    finding = await found(stack, began, case)
+    assert (finding.kind, finding.answer) == (FindingKind.CASE_OVERTAKEN, Answer.CASE_RESOLVED)
+    await stack.client.get_workflow_handle(case).result()
+    view = await show_case(stack.client, record.id)
+    assert view.state == "resolved"
+    assert "its delivery was reset after it had failed" in view.history[-1].note
+    assert len(await stack.dead_letters()) == 1
 
 
 async def test_a_terminated_redrive_is_recorded_and_its_case_hears_of_it(
