@@ -95,6 +95,19 @@ class Admission:
         paused = self.controls.pauses if self.controls is not None else {}
         return any(name in paused or rule.limited for name, rule in self._rules(trigger, action))
 
+    async def line_up(self, trigger: str, action: Action) -> timedelta | None:
+        """Say how long a delivery that is about to be started would wait for a rate; None: it may come and ask.
+
+        It has its place in the line then, and does not begin before: one start instead of a start and two attempts.
+        """
+        for name, rule in self._rules(trigger, action):
+            if rule.rate_limit is not None:
+                entry = Entry(name, 0, NEAR.total_seconds(), ahead=True)
+                with contextlib.suppress(HoldfastError):  # it will ask itself
+                    if isinstance(answer := await self._lane(name, rule).enter(entry), Later):
+                        return timedelta(seconds=answer.wait)
+        return None
+
     async def enter(self, trigger: str, action: Action, who: str, holds: int = 0) -> Permit | Held | None:
         """Wait for the slot of one attempt; None where nothing bounds it."""
         rules = self._rules(trigger, action)

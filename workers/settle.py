@@ -138,7 +138,8 @@ class Dispatcher:
             action, share = given.spec.action, share_of(given.envelope.source, self.live.config.sources)
             gated = action.kind == "workflow" and self.admission.gates(given.spec.trigger, action)
             asked = given.model_copy(update={"gated": True}) if gated else given
-            started = await start_delivery(self.client, asked, share)
+            line = await self.admission.line_up(given.spec.trigger, action) if queue_of(given) is None else None
+            started = await start_delivery(self.client, asked, share, line)
             if (place := queue_of(given)) is not None:
                 await join_queue(self.client, *place)
         except RejectedInput as error:

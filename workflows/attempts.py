@@ -22,7 +22,9 @@ from workflows.tell import awaited
 async def attempt(given: DeliveryInput, delivery: str, hold: Hold) -> Outcome:
     """Try once; where that fails and the policy allows it, wait and try the rest."""
     spec = given.spec
-    order = DeliverInput(delivery=delivery, envelope=given.envelope, spec=spec, answer_wanted=awaited(given))
+    order = DeliverInput(
+        delivery=delivery, envelope=given.envelope, spec=spec, answer_wanted=awaited(given), holds=hold.count
+    )
     local = policies.attempt_timeout(spec.action) <= policies.FIRST_ATTEMPT_LOCAL
     while True:
         began = facts().at

@@ -92,6 +92,7 @@ class EventDelivery:
     async def _carry_out(self, given: DeliveryInput) -> Outcome:
         """Wait for the turn and the time, carry it out, and say so where people saw it wait."""
         hold = self._hold
+        hold.shown, hold.count = given.shown, int(given.lined_up)
         if given.spec.pressure is not None:
             passed_over = await wait_for_turn(given, hold)
             if passed_over is not None:

@@ -46,7 +46,7 @@ class KeyQueue:
         self._sent = 0
         self._marked = ""
 
-    @workflow.signal(name=names.STAND_IN)
+    @workflow.signal(name=names.QUEUE_JOIN)
     def join(self, raw: RawValue = NOTHING) -> None:
         """Take one more delivery; one that is known counts once."""
         given = read(JoinInput, raw)

@@ -62,6 +62,8 @@ class DeliveryInput(BaseModel):
     sequence: int | None = None  # position in its stream
     stream: str = "EVENTS"  # where it lies
     redrive: Redrive | None = None
+    lined_up: bool = False  # it waited for a rate before it was started
+    shown: bool = False  # its state says `waiting` from its start
     gated: bool = False  # a `workflow` action that must be admitted before its run is started
     completed: tuple[StepOutcome, ...] = ()  # of an action with steps: those that an earlier delivery has done
     replay: Replayed | None = None

@@ -40,7 +40,7 @@ JOIN_QUEUE = "join_queue"
 # signals
 RELEASE = "release"  # to a delivery that is held: look again now
 TURN = "turn"  # to a delivery that stands in a queue: what its queue decided
-STAND_IN = "join"  # to a queue: one more delivery
+QUEUE_JOIN = "join"  # to a queue: one more delivery
 DONE = "done"  # to a queue: a delivery has ended
 SKIP = "skip"  # to a queue, by a person: let what follows go on
 
@@ -106,7 +106,9 @@ SEARCH_ATTRIBUTES = (
     SA_KEY,
 )
 
-STATE_WAITING = "waiting"  # a window of a join is open; or a delivery is held back, with no attempt under way
+# deliveries: held back by a limit, a pause, a time or the order of their key, and no attempt is under way;
+# joins: a window is open; at its end fired, ruled-out, otherwise, dropped, dead-lettered
+STATE_WAITING = "waiting"
 STATE_JOINED = "joined"  # an event that a join holds, or held: the join says what came of it
 STATE_RETRYING = "retrying"
 STATE_DEAD_LETTERED = "dead-lettered"

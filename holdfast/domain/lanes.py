@@ -44,6 +44,7 @@ class Entry:
     patience: float  # how long it would wait where it is, seconds
     returning: bool = False  # it has stood in the line
     renewal: bool = False  # it is inside and stays longer
+    ahead: bool = False  # it only asks whether to line up: nothing is granted
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +83,16 @@ class Exit:
 
 def enter(state: LaneState, rule: DeliveryLimits, entry: Entry, now: float) -> tuple[LaneState, Answer]:
     """Answer one who asks to begin."""
+    if entry.ahead:
+        return _look_ahead(state, rule, entry, now)
+    if entry.renewal:
+        return _renew(state, rule, entry, now)
+    return _begin(state, rule, entry, now)
+
+
+def _begin(state: LaneState, rule: DeliveryLimits, entry: Entry, now: float) -> tuple[LaneState, Answer]:
     places = {who: until for who, until in state.places.items() if until > now}
     state = state.model_copy(update={"places": places}) if len(places) != len(state.places) else state
-    if entry.renewal:
-        held = places | {entry.who: now + entry.stays} if rule.concurrency is not None else places
-        return state.model_copy(update={"places": held}), Granted(now)
     probe = False
     if rule.breaker is not None and state.opened:
         if now < state.open_until or now < state.probe_until:
@@ -140,6 +146,21 @@ def leave(state: LaneState, rule: DeliveryLimits, done: Exit, now: float) -> Lan
         if done.probe or (not state.opened and len(failures) >= breaker.failures):
             changes |= {"opened": state.opened or now, "open_until": now + breaker.open_for.total_seconds()}
     return state.model_copy(update=changes)
+
+
+def _renew(state: LaneState, rule: DeliveryLimits, entry: Entry, now: float) -> tuple[LaneState, Answer]:
+    places = {who: until for who, until in state.places.items() if until > now}
+    if rule.concurrency is not None:
+        places[entry.who] = now + entry.stays
+    return state.model_copy(update={"places": places}), Granted(now)
+
+
+def _look_ahead(state: LaneState, rule: DeliveryLimits, entry: Entry, now: float) -> tuple[LaneState, Answer]:
+    """Line up at once where there is a line, or would be; else it is to come and ask."""
+    slot = now if rule.rate_limit is None else max(now, state.tat - (rule.burst - 1) / rule.rate_limit.per_second)
+    if max(slot, state.line) > now + entry.patience:
+        return _line_up(state, rule, slot, now, "rate")
+    return state, Granted(now)
 
 
 def _line_up(state: LaneState, rule: DeliveryLimits, first: float, now: float, why: Why) -> tuple[LaneState, Later]:

@@ -53,7 +53,7 @@ async def join_queue(client: Client, queue: KeyQueueInput, join: JoinInput) -> N
             id=ids.queue_id(queue.trigger, queue.key),
             task_queue=names.TASK_QUEUE,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            start_signal=names.STAND_IN,
+            start_signal=names.QUEUE_JOIN,
             start_signal_args=[join],
             search_attributes=TypedSearchAttributes(
                 [

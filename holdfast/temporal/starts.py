@@ -31,6 +31,7 @@ from holdfast.temporal.queues import queue_of
 
 START_WITHIN = timedelta(seconds=10)
 TASK_TIMEOUT = timedelta(seconds=30)  # holds a local activity of 10 s; renewed while it runs
+SHOW_LINE = timedelta(seconds=30)
 MAX_SUMMARY = 200  # characters; Temporal takes 400 bytes
 MAX_VALUE = 1_000  # characters of a search attribute; Temporal takes 2 KiB
 
@@ -52,14 +53,22 @@ class Started:
     duplicate: bool
 
 
-async def start_delivery(client: Client, given: DeliveryInput, priority: Priority | None = None) -> Started:
+async def start_delivery(
+    client: Client, given: DeliveryInput, priority: Priority | None = None, line: timedelta | None = None
+) -> Started:
     """Start the delivery of one event by one trigger. Raises what `classify` says.
 
     One that must wait is visible as `waiting` from its start; one that waits for nothing but a time begins then.
+    `line`: how long it waits for a rate.
     """
     event, replay = given.envelope, given.replay
     normal = ids.delivery_id(given.spec.trigger, event.source, event.id)
     queue, delay = queue_of(given), _delay(given)
+    # a state that is set must be taken back: for a short wait in a line that is not worth it
+    shown = queue is not None or delay is not None or (line is not None and line > SHOW_LINE)
+    if line is not None and queue is None:
+        delay = max(line, delay or line)
+    given = given.model_copy(update={"shown": shown, "lined_up": line is not None}) if delay or shown else given
     return await _start(
         client,
         names.EVENT_DELIVERY,
@@ -76,7 +85,7 @@ async def start_delivery(client: Client, given: DeliveryInput, priority: Priorit
             (_EVENT_TYPE, event.type),
             (_TRIGGER, given.spec.trigger),
             (_KEY, queue[0].key if queue is not None else given.spec.key or ""),
-            (_STATE, names.STATE_WAITING if queue is not None or delay is not None else ""),
+            (_STATE, names.STATE_WAITING if shown else ""),
         ),
         static_summary=_line(
             f"{event.type} from {event.source}: {given.spec.action.target}" + (" (replay)" if replay else "")

@@ -105,8 +105,8 @@ def queued(*said: tuple[str, Any], **how: Any) -> Scenario:
 
 
 _TWO = (
-    (names.STAND_IN, JoinInput(delivery="gone-1", sequence=1)),
-    (names.STAND_IN, JoinInput(delivery="gone-2", sequence=2)),
+    (names.QUEUE_JOIN, JoinInput(delivery="gone-1", sequence=1)),
+    (names.QUEUE_JOIN, JoinInput(delivery="gone-2", sequence=2)),
 )
 _FAILED = (names.DONE, DoneInput(delivery="gone-1", delivered=False))
 _SKIP = (names.SKIP, SkipInput(by="ana", reason="looked at"))
