@@ -108,7 +108,7 @@ async def publish(bus: Bus, name: str, body: str) -> None:
 
 
 async def test_four_processes_keep_one_rate(plant: Plant) -> None:
-    """A slow target limited to 20/s gets no more than that from four processes together, in the mean and in any second."""
+    """A target limited to 20/s gets no more than that from four processes together, in the mean and in any second."""
     plant.sink.standing["/paced"] = Reply(delay=0.2)
     run = os.urandom(4).hex()
     for n in range(EVENTS):
